@@ -1,0 +1,128 @@
+"""What runs on this machine: every program, its command, its environment and how long it may take to stop.
+
+No secret stands in a command or in an environment here, save Flower's own login: the processes read their settings from
+`kilonova.env` (the parts with the database) or `compute.env` (the compute worker), named by KILONOVA_ENV_FILE.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cloud.embedded import libvirtd, redis
+from cloud.embedded.settings import CHECKOUT, Settings
+
+# Groups stop from the last to the first: what uses the broker and libvirt is stopped before them, all at once.
+MACHINE, BROKER, CLOUD = "machine", "broker", "cloud"
+GROUPS = (MACHINE, BROKER, CLOUD)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """One supervised program. `stop_seconds`: after SIGTERM, before SIGKILL."""
+
+    name: str
+    group: str
+    command: list[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stop_seconds: int = 20
+    umask: str = "077"
+
+
+def programs(settings: Settings) -> tuple[Program, ...]:
+    """All of this machine's programs, in the order in which they start."""
+    machine = []
+    if settings.uses_libvirt_here:
+        machine = [_daemon(daemon) for daemon in libvirtd.DAEMONS if libvirtd.is_ours_to_run(daemon)]
+    broker = [_redis(settings)] if settings.has_embedded_broker else []
+    return (*machine, *broker, *_cloud(settings))
+
+
+def _daemon(daemon: libvirtd.Daemon) -> Program:
+    return Program(name=daemon.name, group=MACHINE, command=daemon.command, umask="022")
+
+
+def _redis(settings: Settings) -> Program:
+    return Program(name="redis", group=BROKER, command=["/usr/bin/redis-server", str(redis.config_path(settings))])
+
+
+def _cloud(settings: Settings) -> tuple[Program, ...]:
+    host = settings.hosts[0]
+    django = {"KILONOVA_ENV_FILE": str(settings.env_file), "DJANGO_SETTINGS_MODULE": "cloud.settings"}
+    api = {name: settings.get(name) for name in ("API_HOST", "API_PORT", "API_WORKERS", "API_THREADS")}
+    flower = {"FLOWER_BASIC_AUTH": f"admin:{settings['FLOWER_PASSWORD']}"}
+    quiet = ["--without-gossip", "--without-mingle"]
+    return (
+        Program(
+            name="api",
+            group=CLOUD,
+            command=[tool("gunicorn"), "cloud.wsgi:application", "-c", "cloud/gunicorn.py"],
+            environment={**django, **{name: value for name, value in api.items() if value}},
+            stop_seconds=25,
+        ),
+        Program(
+            name="conductor",
+            group=CLOUD,
+            command=[
+                *_celery("cloud.celery", "worker"),
+                *("-Q", "conductor,scheduler", "-n", f"conductor@{host}", "-c", settings["CONDUCTOR_PROCESSES"], "-E"),
+                *quiet,
+            ],
+            environment={**django, "KILONOVA_PROCESS": "conductor"},
+            stop_seconds=30,
+        ),
+        Program(
+            name="beat",
+            group=CLOUD,
+            command=[*_celery("cloud.celery", "beat"), "-s", str(settings.run_dir / "beat-schedule"), "--pidfile="],
+            environment={**django, "KILONOVA_PROCESS": "beat"},
+        ),
+        _compute(settings, "compute", "", settings["STEP_THREADS"]),
+        _compute(settings, "compute-ctl", ".ctl", "2"),
+        Program(
+            name="flower",
+            group=CLOUD,
+            command=[
+                *_celery("cloud.celery", "flower"),
+                *(f"--address={settings['FLOWER_ADDRESS']}", f"--port={settings['FLOWER_PORT']}"),
+            ],
+            environment={**django, **flower, "KILONOVA_PROCESS": "flower"},
+            stop_seconds=10,
+        ),
+    )
+
+
+def _compute(settings: Settings, name: str, suffix: str, threads: str) -> Program:
+    """A compute worker: nothing of the database reaches it, and what it makes may be read by QEMU's user."""
+    queues = ",".join(f"compute.{host}{suffix}" for host in settings.hosts)
+    environment = {"KILONOVA_ENV_FILE": str(settings.compute_env_file)}
+    if suffix:
+        environment["KILONOVA_CTL"] = "1"
+    return Program(
+        name=name,
+        group=CLOUD,
+        command=[
+            *_celery("hypervisor.worker", "worker"),
+            *("-P", "threads", "-c", threads, "-Q", queues, "-n", f"{name}@{settings.hosts[0]}"),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+        ],
+        environment=environment,
+        stop_seconds=45,
+        umask="022",
+    )
+
+
+def _celery(app: str, command: str) -> list[str]:
+    return [tool("celery"), "-A", app, command]
+
+
+def tool(name: str) -> str:
+    """A command of the virtual environment that runs this."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def python_path() -> str:
+    """Where the rooms are found."""
+    return str(CHECKOUT)

@@ -1,0 +1,56 @@
+"""Which addresses the shared network gets: a /24 that this machine does not use, nor another cloud on it."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from cloud.embedded.settings import Settings
+from cloud.embedded.trouble import Trouble
+
+# A network of a cloud has no route before its first guest runs, so clouds on one machine also tell each other here.
+TAKEN = Path("/run/kilonova-subnets")
+
+
+def choose(settings: Settings) -> str:
+    """The CIDR that SHARED_CIDR says, or with `auto` the first 10.x.y.0/24 that nobody here has; noted as taken."""
+    wanted = settings["SHARED_CIDR"]
+    if wanted != "auto":
+        try:
+            return str(IPv4Network(wanted))
+        except ValueError as error:
+            raise Trouble(f"SHARED_CIDR={wanted}: {error}") from error
+    with TAKEN.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        others = [(cidr, owner) for cidr, _, owner in (line.strip().partition(" ") for line in file) if cidr]
+        others = [(cidr, owner) for cidr, owner in others if Path(owner).is_dir() and owner != str(settings.state_dir)]
+        chosen = first_free([*routes(), *(IPv4Network(cidr) for cidr, _ in others)])
+        file.truncate(0)
+        file.writelines(f"{cidr} {owner}\n" for cidr, owner in [*others, (str(chosen), str(settings.state_dir))])
+    return str(chosen)
+
+
+def first_free(used: Iterable[IPv4Network]) -> IPv4Network:
+    """The first /24 of 10.0.0.0/8 that overlaps none of the used ones."""
+    taken = list(used)
+    for candidate in IPv4Network("10.0.0.0/8").subnets(new_prefix=24):
+        if not any(candidate.overlaps(network) for network in taken):
+            return candidate
+    raise Trouble("this machine has routes to all of 10.0.0.0/8: name a subnet in SHARED_CIDR")
+
+
+def routes() -> Iterator[IPv4Network]:
+    """The networks that this machine has a route to; the default route is none."""
+    listed = subprocess.run(["ip", "-4", "route", "show"], capture_output=True, text=True, check=False)
+    for line in listed.stdout.splitlines():
+        words = [word for word in line.split() if word not in {"unreachable", "blackhole", "prohibit", "broadcast"}]
+        try:
+            network = IPv4Network(words[0], strict=False)
+        except (ValueError, IndexError):
+            continue
+        if network.prefixlen > 0:
+            yield network

@@ -1,0 +1,1 @@
+"""One module per group of resources; each view validates, calls one service or selector, and serialises."""

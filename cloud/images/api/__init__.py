@@ -1,0 +1,4 @@
+"""Glance's API v2 on the wire. Knows the wire's shapes and no rules: those are in services and selectors.
+
+Read `urls.py` first.
+"""

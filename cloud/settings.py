@@ -1,0 +1,167 @@
+"""Settings of the API, the conductors and beat, from the environment and an `.env` file (django-environ).
+
+Compute workers do not read this module: theirs are in `hypervisor/config.py`. `.env.example` documents every name.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+_dotenv = Path(os.environ.get("KILONOVA_ENV_FILE", BASE_DIR / ".env"))
+if _dotenv.is_file():
+    environ.Env.read_env(_dotenv)
+
+STATE_DIR = Path(env.str("KILONOVA_STATE_DIR", default="/var/lib/kilonova"))
+SECRET_KEY = env.str("SECRET_KEY")
+HOST_KEYS_SECRET = env.str("HOST_KEYS_SECRET")  # the key of every compute host is derived from it
+DEBUG = env.bool("DEBUG", default=False)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# --- where things are -------------------------------------------------------------------------------------------------
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8774").rstrip("/")
+REGION = env.str("REGION", default="RegionOne")
+IMAGES_DIR = Path(env.str("IMAGES_DIR", default=str(STATE_DIR / "images")))
+IMAGES_URL = env.str("IMAGES_URL", default=PUBLIC_URL).rstrip("/")  # as compute hosts reach it
+FLOWER_URL = env.str("FLOWER_URL", default="")
+
+# --- Django -----------------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "cloud.workflow",
+    "cloud.identity",
+    "cloud.images",
+    "cloud.networks",
+    "scheduling",
+    "instances",
+]
+MIDDLEWARE = [
+    "cloud.api.middleware.RequestContext",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "cloud.urls"
+WSGI_APPLICATION = "cloud.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(STATE_DIR / "static")))
+WHITENOISE_USE_FINDERS = True
+AUTH_USER_MODEL = "identity.User"
+AUTHENTICATION_BACKENDS = ["cloud.identity.backends.DefaultDomainBackend"]
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # a user name is unique in its domain; the backend looks in the default one
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
+
+DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{STATE_DIR}/kilonova.db")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+DATABASES["default"]["CONN_MAX_AGE"] = None
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["cloud.identity.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "EXCEPTION_HANDLER": "cloud.api.errors.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Kilonova",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "PREPROCESSING_HOOKS": ["cloud.api.openapi.own_endpoints"],
+}
+
+# --- identity ---------------------------------------------------------------------------------------------------------
+TOKEN_HOURS = env.int("TOKEN_HOURS", default=12)
+
+# --- the engine (ENGINE defaults; times in seconds) -------------------------------------------------------------------
+BROKER_URL = env.str("BROKER_URL", default="redis://127.0.0.1:6379/0")
+HEARTBEAT_INTERVAL = env.float("HEARTBEAT_INTERVAL", default=10.0)
+DOWN_AFTER = env.float("DOWN_AFTER", default=60.0)
+LEASE = env.float("LEASE", default=15.0)
+SWEEP_INTERVAL = env.float("SWEEP_INTERVAL", default=5.0)
+STEP_ATTEMPTS = env.int("STEP_ATTEMPTS", default=3)
+ACTION_DEADLINE = env.float("ACTION_DEADLINE", default=3600.0)
+ACTION_RETENTION_DAYS = env.int("ACTION_RETENTION_DAYS", default=90)
+WORKFLOW_OPERATIONS = ["instances.operations.OPERATIONS"]
+WORKFLOW_SWEEPS = [
+    "cloud.workflow.sweeps.SWEEPS",
+    "cloud.identity.sweeps.SWEEPS",
+    "cloud.images.sweeps.SWEEPS",
+    "cloud.networks.sweeps.SWEEPS",
+    "scheduling.sweeps.SWEEPS",
+    "instances.sweeps.SWEEPS",
+]
+WORKFLOW_HEARTBEAT_OBSERVERS = ["scheduling.inventory.observe", "instances.power_states.observe_heartbeat"]
+WORKFLOW_GUEST_OBSERVERS = ["instances.power_states.observe_event"]
+
+# --- images -----------------------------------------------------------------------------------------------------------
+IMAGE_MAX_BYTES = env.int("IMAGE_MAX_BYTES", default=64 * 1024**3)
+IMAGE_RETENTION_DAYS = env.int("IMAGE_RETENTION_DAYS", default=30)
+IMAGE_UPLOAD_STALL_SECONDS = env.int("IMAGE_UPLOAD_STALL_SECONDS", default=7200)
+
+# --- scheduling -------------------------------------------------------------------------------------------------------
+RAM_ALLOCATION_RATIO = env.float("RAM_ALLOCATION_RATIO", default=1.5)
+DISK_ALLOCATION_RATIO = env.float("DISK_ALLOCATION_RATIO", default=1.0)
+CPU_ALLOCATION_RATIO = env.float("CPU_ALLOCATION_RATIO", default=16.0)
+RESERVED_HOST_MEMORY_MIB = env.int("RESERVED_HOST_MEMORY_MIB", default=512)
+DEFAULT_AVAILABILITY_ZONE = env.str("DEFAULT_AVAILABILITY_ZONE", default="nova")
+# Names of ours, or dotted paths. An unknown one refuses to start.
+SCHEDULER_DEFAULT_FILTERS = env.list(
+    "SCHEDULER_DEFAULT_FILTERS", default=["retry", "availability_zone", "ram", "disk", "vcpu", "compute"]
+)
+SCHEDULER_AVAILABLE_FILTERS = env.list("SCHEDULER_AVAILABLE_FILTERS", default=[]) or SCHEDULER_DEFAULT_FILTERS
+SCHEDULER_WEIGHERS = env.list("SCHEDULER_WEIGHERS", default=["ram"])
+SCHEDULER_SUBSET_SIZE = env.int("SCHEDULER_SUBSET_SIZE", default=1)
+RAM_WEIGHT_MULTIPLIER = env.float("RAM_WEIGHT_MULTIPLIER", default=1.0)
+NETWORKS_MAY_OVERLAP = env.bool("NETWORKS_MAY_OVERLAP", default=False)
+
+# --- instances --------------------------------------------------------------------------------------------------------
+INSTANCE_RETENTION_DAYS = env.int("INSTANCE_RETENTION_DAYS", default=30)
+QUOTA_DEFAULTS = {name: int(limit) for name, limit in env.dict("QUOTA_DEFAULTS", default={}).items()}
+
+# --- logs -------------------------------------------------------------------------------------------------------------
+LOG_DIR = env.str("LOG_DIR", default="") or None
+LOGGING_CONFIG = None  # each process calls cloud.logging.configure with its own name

@@ -1,0 +1,1 @@
+"""What the engine serves itself: health and metrics."""

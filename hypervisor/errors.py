@@ -1,0 +1,73 @@
+"""What can go wrong on a compute host, each with what the engine does next (see `cloud.errors`)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from cloud.errors import Abort, Reschedule, Retry
+
+
+class ImageUnreachable(Retry):
+    """The image service did not answer, or cut the download short."""
+
+    code = "image.unreachable"
+
+
+class ImageRefused(Abort):
+    """The image's bytes are not what the catalogue says (checksum, size, format) or name files outside themselves."""
+
+    code = "image.refused"
+
+
+class DiskTooSmall(Abort):
+    """The flavor's disk is smaller than the image."""
+
+    code = "disk.too_small"
+
+
+class NoSpace(Reschedule):
+    """The host's disk is full."""
+
+    code = "host.no_space"
+
+
+class HypervisorFailed(Reschedule):
+    """libvirt or QEMU refused; another host may not."""
+
+    code = "hypervisor.failed"
+
+
+class HypervisorUnreachable(Retry):
+    """libvirtd does not answer, or went away in the middle of a call; it is restarted by whoever supervises it."""
+
+    code = "hypervisor.unreachable"
+
+
+class NetworkFailed(Reschedule):
+    """The host could not make the network or the interface."""
+
+    code = "hypervisor.network_failed"
+
+
+class StepUnknown(Abort):
+    """A step that cannot see its own effect was interrupted: nobody knows whether it happened."""
+
+    code = "step.unknown"
+
+
+class HostBroken(Reschedule):
+    """An error that no step foresaw, on this host."""
+
+    code = "host.broken"
+
+
+class GuestNotFound(Abort):
+    """The host knows no such guest."""
+
+    code = "guest.not_found"
+
+
+class Superseded(Exception):
+    """A higher turn has been seen for this target: whoever gets this stops at once and reports nothing."""
+
+    code: ClassVar[str] = "step.superseded"

@@ -1,0 +1,152 @@
+"""Where an instance's files are, and who made them. The same on every host and for every driver.
+
+`<instances dir>/<instance id>/{disk,disk.config,console.log,made.json}`; `<instances dir>/storage-id` tells hosts that
+share this directory from those that do not. Directories can be traversed by the hypervisor's user and not listed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypervisor import side_files
+from hypervisor.driver import BaseImage
+from hypervisor.errors import DiskTooSmall
+from hypervisor.spec import GuestSpec, Maker
+
+_TRAVERSABLE = 0o711
+_GIB = 1024**3
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def make_directory(path: Path) -> None:
+    """After it `path` is a directory. One made here lets the hypervisor's user pass, whatever the umask says."""
+    try:
+        os.mkdir(path)
+        os.chmod(path, _TRAVERSABLE)
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        make_directory(path.parent)
+        make_directory(path)
+
+
+def disk_bytes(guest: GuestSpec, base: BaseImage) -> int:
+    """The size of the guest's disk: the flavor's, or the image's when that is 0. Errors: DiskTooSmall."""
+    wanted = guest.disk_gib * _GIB or base.virtual_size_bytes
+    if wanted < base.virtual_size_bytes:
+        raise DiskTooSmall(
+            f"the flavor's disk has {guest.disk_gib} GiB, image {guest.image.id} needs {base.virtual_size_bytes} bytes",
+            disk_bytes=wanted,
+            image_bytes=base.virtual_size_bytes,
+        )
+    return wanted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What `made.json` says: the maker, the base image that the disk stands on, and whether all files are there."""
+
+    maker: Maker
+    base: str
+    is_complete: bool
+
+
+@dataclass(frozen=True)
+class InstanceFiles:
+    """The instances' directory of one host. `is_durable`: made.json survives a power loss, not only a killed worker."""
+
+    root: Path
+    is_durable: bool = True
+
+    def directory(self, instance_id: str) -> Path:
+        """The instance's directory. Refuses an id that is not a UUID: it would lead elsewhere."""
+        if not _UUID.fullmatch(instance_id):
+            raise ValueError(f"instance id {instance_id!r} is not a UUID in its usual form")
+        return self.root / instance_id
+
+    def disk(self, instance_id: str) -> Path:
+        """The system disk."""
+        return self.directory(instance_id) / "disk"
+
+    def config_drive(self, instance_id: str) -> Path:
+        """The config drive, an ISO 9660 image."""
+        return self.directory(instance_id) / "disk.config"
+
+    def console_log(self, instance_id: str) -> Path:
+        """What the guest wrote to its serial console."""
+        return self.directory(instance_id) / "console.log"
+
+    def made(self, instance_id: str) -> Made | None:
+        """Who made the directory's files; None when there is none or nobody signed."""
+        data = side_files.read(self._side_file(instance_id))
+        if data is None:
+            return None
+        maker = Maker(action_id=str(data.get("action", "")), digest=str(data.get("digest", "")))
+        return Made(maker=maker, base=str(data.get("base", "")), is_complete=bool(data.get("complete")))
+
+    def sign(self, instance_id: str, made: Made) -> None:
+        """After it the directory exists and carries `made`. Sign before making anything, so that an undo finds it."""
+        make_directory(self.directory(instance_id))
+        data = {
+            "action": made.maker.action_id,
+            "digest": made.maker.digest,
+            "base": made.base,
+            "complete": made.is_complete,
+        }
+        side_files.write(self._side_file(instance_id), data, durable=self.is_durable)
+
+    def remove(self, instance_id: str, maker: Maker | None) -> None:
+        """After it the directory is gone; with a `maker`, only if that action signed it (or nobody and it is empty)."""
+        directory = self.directory(instance_id)
+        if maker is not None:
+            made = self.made(instance_id)
+            if made is None:
+                with contextlib.suppress(OSError):
+                    directory.rmdir()
+                return
+            if made.maker.action_id != maker.action_id:
+                return
+        # Renamed first, so that a half removed directory never looks like an instance's.
+        doomed = self.root / f".removing-{instance_id}"
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(doomed)  # what an interrupted removal left
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(directory, doomed)
+            shutil.rmtree(doomed)
+
+    def bases_in_use(self) -> set[str]:
+        """Paths of the base images under the disks here, so that pruning spares them."""
+        return {made.base for instance_id in self._ids() if (made := self.made(instance_id)) and made.base}
+
+    def storage_id(self) -> str:
+        """This storage's id, written by the first host that asks. Equal ids on two hosts mean one shared storage."""
+        path = self.root / "storage-id"
+        with contextlib.suppress(FileNotFoundError):
+            return path.read_text(encoding="ascii").strip()
+        make_directory(self.root)
+        draft = self.root / f".storage-id-{secrets.token_hex(8)}"
+        draft.write_text(f"{uuid.uuid4()}\n", encoding="ascii")
+        try:
+            # A link fails when the name is taken, also over NFS, and readers never see an empty file.
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, path)
+        finally:
+            draft.unlink()
+        return path.read_text(encoding="ascii").strip()
+
+    def _side_file(self, instance_id: str) -> Path:
+        return self.directory(instance_id) / "made.json"
+
+    def _ids(self) -> Iterator[str]:
+        with contextlib.suppress(FileNotFoundError):
+            for entry in os.scandir(self.root):
+                if _UUID.fullmatch(entry.name):
+                    yield entry.name

@@ -1,0 +1,72 @@
+"""The facets of a libvirt host, put together from its settings."""
+
+from __future__ import annotations
+
+import logging
+
+import libvirt
+
+from hypervisor.config import HostConfig
+from hypervisor.console_log import LogConsole
+from hypervisor.image_cache import ImageCache
+from hypervisor.instance_files import InstanceFiles, make_directory
+from hypervisor.libvirt import disks
+from hypervisor.libvirt.connection import Connection
+from hypervisor.libvirt.events import LibvirtEvents
+from hypervisor.libvirt.failures import is_absent
+from hypervisor.libvirt.interfaces import LibvirtInterfaces
+from hypervisor.libvirt.inventory import LibvirtInventory
+from hypervisor.libvirt.lifecycle import LibvirtLifecycle
+from hypervisor.libvirt.networks import Networks
+from hypervisor.libvirt.virt_type import choose
+from hypervisor.libvirt.xml.interface import ANTI_SPOOFING
+from hypervisor.libvirt.xml.traits import HostTraits
+
+log = logging.getLogger(__name__)
+
+
+class LibvirtDriver:
+    """See `hypervisor.driver.Driver`. One per process. Connects at the first call that needs libvirtd, not before."""
+
+    name = "libvirt"
+
+    def __init__(self, config: HostConfig) -> None:
+        for directory in (config.state_dir, config.instances_dir, config.base_dir):
+            make_directory(directory)
+            if config.libvirt_uri.endswith("/system") and (closed := disks.closed_directory(directory)):
+                log.warning("%s: QEMU's user cannot pass through %s, guests may not start", directory, closed)
+        files = InstanceFiles(config.instances_dir)
+        self._config = config
+        self._virt_type = choose(config.virt_type)
+        self._disk_cache = "none" if disks.can_do_direct_io(config.instances_dir) else "writeback"
+        self._connection = Connection(config.libvirt_uri)
+        self.images = ImageCache(config.base_dir, config.image_ca_file, files.bases_in_use)
+        self.disks = disks.QcowDisks(files)
+        self.interfaces = LibvirtInterfaces(Networks(self._connection), config.state_dir / "networks")
+        self.lifecycle = LibvirtLifecycle(self._connection, files, self._traits)
+        self.console = LogConsole(files)
+        self.inventory = LibvirtInventory(self._connection, config, files, self._virt_type)
+        self.events = LibvirtEvents(self._connection, self.lifecycle)
+
+    def close(self) -> None:
+        """Ends the event thread and the connection."""
+        self._connection.close()
+        self.events.close()
+
+    def _traits(self) -> HostTraits:
+        return HostTraits(
+            virt_type=self._virt_type,
+            disk_cache=self._disk_cache,
+            has_anti_spoofing=self._config.anti_spoofing and self._has_anti_spoofing(),
+        )
+
+    def _has_anti_spoofing(self) -> bool:
+        """Asked for each guest: the filters are packages' files, and libvirtd may have been restarted with them."""
+        try:
+            self._connection.get().nwfilterLookupByName(ANTI_SPOOFING)
+        except libvirt.libvirtError as error:
+            if not (is_absent(error) or error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT):
+                raise
+            log.warning("libvirt has no filter %s: guests can send from any address", ANTI_SPOOFING)
+            return False
+        return True

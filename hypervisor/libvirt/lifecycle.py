@@ -1,0 +1,201 @@
+"""Facet `Lifecycle`: domains. A domain carries its maker in its metadata; what another action made is not touched."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import libvirt
+
+from hypervisor.driver import Progress
+from hypervisor.errors import HypervisorFailed
+from hypervisor.instance_files import InstanceFiles
+from hypervisor.libvirt.connection import Connection
+from hypervisor.libvirt.failures import is_absent, is_out_of_state, understood
+from hypervisor.libvirt.xml.domain import domain
+from hypervisor.libvirt.xml.element import KILONOVA
+from hypervisor.libvirt.xml.reading import Mark, read_mark
+from hypervisor.libvirt.xml.traits import GuestPaths, HostTraits
+from hypervisor.spec import GuestSpec, GuestState, Maker
+
+log = logging.getLogger(__name__)
+
+# OpenStack's numbers (nova.compute.power_state) for libvirt's states. Blocked is running that waits for I/O.
+POWER_STATES = {
+    libvirt.VIR_DOMAIN_NOSTATE: 0,
+    libvirt.VIR_DOMAIN_RUNNING: 1,
+    libvirt.VIR_DOMAIN_BLOCKED: 1,
+    libvirt.VIR_DOMAIN_PAUSED: 3,
+    libvirt.VIR_DOMAIN_SHUTDOWN: 4,
+    libvirt.VIR_DOMAIN_SHUTOFF: 4,
+    libvirt.VIR_DOMAIN_CRASHED: 6,
+    libvirt.VIR_DOMAIN_PMSUSPENDED: 7,
+}
+_UNDEFINE = (
+    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+)
+_DESTROY_ATTEMPTS = 3  # QEMU in an uninterruptible read outlives libvirt's patience
+_SETTLE_SECONDS = 30.0
+_SETTLE_POLL = 0.1
+
+
+class LibvirtLifecycle:
+    """See `hypervisor.driver.Lifecycle`. `traits` is asked when a domain is built."""
+
+    def __init__(self, connection: Connection, files: InstanceFiles, traits: Callable[[], HostTraits]) -> None:
+        self._connection = connection
+        self._files = files
+        self._traits = traits
+
+    def start(self, guest: GuestSpec, maker: Maker, progress: Progress) -> None:
+        """See `hypervisor.driver.Lifecycle.start`."""
+        with understood(f"starting the guest of instance {guest.instance_id}"):
+            found = self._find(guest.instance_id)
+            if found is not None:
+                mark = _mark(found)
+                if mark is None or mark.maker.action_id != maker.action_id:
+                    other = f"action {mark.maker.action_id}" if mark else "nobody of this cloud"
+                    raise HypervisorFailed(f"domain {guest.name} is there already, made by {other}")
+                if mark.maker.digest != maker.digest:
+                    _remove(found)
+                    found = None
+            if found is None:
+                found = self._define(guest, maker)
+            progress(None, "starting the guest")
+            _create(found)
+        log.info("guest of instance %s runs as domain %s", guest.instance_id, guest.name)
+
+    def remove(self, instance_id: str, maker: Maker | None) -> None:
+        """See `hypervisor.driver.Lifecycle.remove`."""
+        with understood(f"removing the guest of instance {instance_id}"):
+            found = self._find(instance_id)
+            if found is None:
+                return
+            if maker is not None:
+                mark = _mark(found)
+                if mark is None or mark.maker.action_id != maker.action_id:
+                    return
+            _remove(found)
+        log.info("guest of instance %s removed", instance_id)
+
+    def settle(self, instance_id: str) -> None:
+        """See `hypervisor.driver.Lifecycle.settle`. Errors: HypervisorFailed, when the job does not end."""
+        with understood(f"settling the guest of instance {instance_id}"):
+            found = self._find(instance_id)
+            if found is None or not _has_job(found):
+                return
+            log.warning("instance %s: ending a job that an interrupted worker left behind", instance_id)
+            try:
+                found.abortJob()
+            except libvirt.libvirtError as error:
+                if not (is_out_of_state(error) or is_absent(error)):
+                    raise
+            deadline, pause = time.monotonic() + _SETTLE_SECONDS, threading.Event()
+            while _has_job(found):
+                if time.monotonic() >= deadline:
+                    raise HypervisorFailed(f"a job on the guest of instance {instance_id} does not end")
+                pause.wait(_SETTLE_POLL)
+
+    def state(self, instance_id: str) -> GuestState | None:
+        """See `hypervisor.driver.Lifecycle.state`."""
+        with understood(f"looking at the guest of instance {instance_id}"):
+            found = self._find(instance_id)
+            return None if found is None else _state(found)
+
+    def guests(self) -> list[GuestState]:
+        """See `hypervisor.driver.Lifecycle.guests`."""
+        with understood("listing guests"):
+            return [state for found in self._connection.get().listAllDomains() if (state := _state(found))]
+
+    def _find(self, instance_id: str) -> libvirt.virDomain | None:
+        try:
+            return self._connection.get().lookupByUUIDString(instance_id)
+        except libvirt.libvirtError as error:
+            if is_absent(error):
+                return None
+            raise
+
+    def _define(self, guest: GuestSpec, maker: Maker) -> libvirt.virDomain:
+        paths = GuestPaths(
+            disk=self._files.disk(guest.instance_id),
+            config_drive=self._files.config_drive(guest.instance_id) if guest.config_drive else None,
+            console_log=self._files.console_log(guest.instance_id),
+        )
+        xml = domain(guest, maker, paths, self._traits())
+        log.debug("defining domain %s", xml)
+        return self._connection.get().defineXML(xml)
+
+
+def _mark(found: libvirt.virDomain) -> Mark | None:
+    """Whose the domain is; None when it is not of this cloud, or gone."""
+    try:
+        return read_mark(found.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, KILONOVA))
+    except libvirt.libvirtError as error:
+        if is_absent(error):
+            return None
+        raise
+
+
+def _state(found: libvirt.virDomain) -> GuestState | None:
+    mark = _mark(found)
+    if mark is None:
+        return None
+    try:
+        state, _reason = found.state()
+    except libvirt.libvirtError as error:
+        if is_absent(error):
+            return None
+        raise
+    return GuestState(
+        instance_id=found.UUIDString(),
+        power_state=POWER_STATES.get(state, 0),
+        action_id=mark.maker.action_id,
+    )
+
+
+def _create(found: libvirt.virDomain) -> None:
+    """After it the domain runs."""
+    if found.isActive():
+        return
+    try:
+        found.create()
+    except libvirt.libvirtError as error:
+        if not (is_out_of_state(error) and found.isActive()):
+            raise
+
+
+def _remove(found: libvirt.virDomain) -> None:
+    """After it the domain neither runs nor is defined."""
+    for attempt in range(1, _DESTROY_ATTEMPTS + 1):
+        try:
+            found.destroy()
+            break
+        except libvirt.libvirtError as error:
+            if is_absent(error):
+                return
+            if is_out_of_state(error):
+                break
+            if attempt == _DESTROY_ATTEMPTS or error.get_error_code() != libvirt.VIR_ERR_SYSTEM_ERROR:
+                raise
+    try:
+        found.undefineFlags(_UNDEFINE)
+    except libvirt.libvirtError as error:
+        if not is_absent(error):
+            raise
+
+
+def _has_job(found: libvirt.virDomain) -> bool:
+    try:
+        return bool(found.isActive()) and found.jobInfo()[0] in (
+            libvirt.VIR_DOMAIN_JOB_BOUNDED,
+            libvirt.VIR_DOMAIN_JOB_UNBOUNDED,
+        )
+    except libvirt.libvirtError as error:
+        if is_absent(error) or is_out_of_state(error):
+            return False
+        raise

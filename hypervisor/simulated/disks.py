@@ -1,0 +1,50 @@
+"""Facet `Disks` as notes: `disk` says its size and backing file, `disk.config` the config drive's files as JSON."""
+
+from __future__ import annotations
+
+import base64
+
+from hypervisor import side_files
+from hypervisor.driver import BaseImage, Progress
+from hypervisor.instance_files import InstanceFiles, Made, disk_bytes
+from hypervisor.simulated.faults import Faults
+from hypervisor.spec import GuestSpec, Maker
+
+
+class SimulatedDisks:
+    """See `hypervisor.driver.Disks`."""
+
+    def __init__(self, files: InstanceFiles, faults: Faults) -> None:
+        self._files = files
+        self._faults = faults
+
+    def create(self, guest: GuestSpec, base: BaseImage, maker: Maker, progress: Progress) -> None:
+        """See `hypervisor.driver.Disks.create`."""
+        with self._faults.around("disks.create", progress):
+            size = disk_bytes(guest, base)
+            made = self._files.made(guest.instance_id)
+            if made and made.is_complete and made.maker == maker:
+                return
+            self._files.sign(guest.instance_id, Made(maker=maker, base=base.path, is_complete=False))
+            disk = {"size_bytes": size, "backing": base.path, "format": "qcow2", "backing_format": base.disk_format}
+            side_files.write(self._files.disk(guest.instance_id), disk, durable=False)
+            self._write_config_drive(guest)
+            self._files.sign(guest.instance_id, Made(maker=maker, base=base.path, is_complete=True))
+
+    def delete(self, instance_id: str, maker: Maker | None) -> None:
+        """See `hypervisor.driver.Disks.delete`."""
+        with self._faults.around("disks.delete"):
+            self._files.remove(instance_id, maker)
+
+    def _write_config_drive(self, guest: GuestSpec) -> None:
+        path = self._files.config_drive(guest.instance_id)
+        if guest.config_drive is None:
+            path.unlink(missing_ok=True)
+            return
+        content: dict[str, object] = {
+            "meta_data.json": guest.config_drive.meta_data,
+            "network_data.json": guest.config_drive.network_data,
+        }
+        if guest.config_drive.user_data_b64 is not None:
+            content["user_data"] = base64.b64decode(guest.config_drive.user_data_b64).decode(errors="replace")
+        side_files.write(path, content, durable=False)

@@ -1,0 +1,30 @@
+"""Facet `Interfaces` as records: a network is there while it has a port."""
+
+from __future__ import annotations
+
+from hypervisor.driver import Progress
+from hypervisor.port_records import PortRecord, PortRecords
+from hypervisor.simulated.faults import Faults
+from hypervisor.spec import GuestSpec, Maker, NicSpec
+
+
+class SimulatedInterfaces:
+    """See `hypervisor.driver.Interfaces`. A file a port: threads and processes need no lock."""
+
+    def __init__(self, records: PortRecords, faults: Faults) -> None:
+        self._records = records
+        self._faults = faults
+
+    def plug(self, guest: GuestSpec, maker: Maker, progress: Progress) -> None:
+        """See `hypervisor.driver.Interfaces.plug`."""
+        with self._faults.around("interfaces.plug", progress):
+            for nic in guest.nics:
+                self._records.put(nic.network.id, PortRecord.of(nic, guest.instance_id, maker))
+
+    def unplug(self, instance_id: str, nics: tuple[NicSpec, ...], maker: Maker | None) -> None:
+        """See `hypervisor.driver.Interfaces.unplug`."""
+        with self._faults.around("interfaces.unplug"):
+            for nic in nics:
+                record = self._records.get(nic.network.id, nic.port_id)
+                if record is not None and record.may_be_removed_by(instance_id, maker):
+                    self._records.remove(nic.network.id, nic.port_id)

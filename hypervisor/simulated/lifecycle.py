@@ -1,0 +1,125 @@
+"""Facet `Lifecycle` as notes: `<state dir>/simulated/domains/<instance id>.json` is a guest, defined and running."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from hypervisor import side_files
+from hypervisor.driver import Progress
+from hypervisor.errors import HypervisorFailed
+from hypervisor.instance_files import InstanceFiles
+from hypervisor.port_records import PortRecords
+from hypervisor.simulated.events import SimulatedEvents
+from hypervisor.simulated.faults import Faults
+from hypervisor.spec import GuestSpec, GuestState, Maker
+
+RUNNING, SHUTDOWN = 1, 4
+
+
+class SimulatedLifecycle:
+    """See `hypervisor.driver.Lifecycle`."""
+
+    def __init__(
+        self, root: Path, files: InstanceFiles, ports: PortRecords, events: SimulatedEvents, faults: Faults
+    ) -> None:
+        self._root = root
+        self._files = files
+        self._ports = ports
+        self._events = events
+        self._faults = faults
+        root.mkdir(parents=True, exist_ok=True)
+
+    def start(self, guest: GuestSpec, maker: Maker, progress: Progress) -> None:
+        """See `hypervisor.driver.Lifecycle.start`. Like QEMU it needs the disk and the networks."""
+        with self._faults.around("lifecycle.start", progress):
+            found = side_files.read(self._path(guest.instance_id))
+            if found is not None and found["action"] != maker.action_id:
+                raise HypervisorFailed(f"domain {guest.name} is there already, made by action {found['action']}")
+            if found is not None and found["digest"] == maker.digest and found["power_state"] == RUNNING:
+                return
+            self._check(guest)
+            self._write(guest, maker)
+            with open(self._files.console_log(guest.instance_id), "a", encoding="utf-8") as console:
+                console.write(_boot_messages(guest))
+        self._events.happened(_state(guest.instance_id, {"power_state": RUNNING, "action": maker.action_id}), "started")
+
+    def remove(self, instance_id: str, maker: Maker | None) -> None:
+        """See `hypervisor.driver.Lifecycle.remove`."""
+        with self._faults.around("lifecycle.remove"):
+            found = side_files.read(self._path(instance_id))
+            if found is None or (maker is not None and found["action"] != maker.action_id):
+                return
+            self._path(instance_id).unlink(missing_ok=True)
+        stopped = _state(instance_id, {**found, "power_state": SHUTDOWN})
+        self._events.happened(stopped, "stopped")
+        self._events.happened(stopped, "undefined")
+
+    def settle(self, instance_id: str) -> None:
+        """Simulated guests have no jobs."""
+        with self._faults.around("lifecycle.settle"):
+            return
+
+    def state(self, instance_id: str) -> GuestState | None:
+        """See `hypervisor.driver.Lifecycle.state`."""
+        found = side_files.read(self._path(instance_id))
+        return None if found is None else _state(instance_id, found)
+
+    def guests(self) -> list[GuestState]:
+        """See `hypervisor.driver.Lifecycle.guests`."""
+        return [_state(instance_id, found) for instance_id, found in self.domains()]
+
+    def set_power_state(self, instance_id: str, power_state: int, event: str) -> None:
+        """What a guest does by itself, for tests: it shuts down, crashes, comes back."""
+        found = side_files.read(self._path(instance_id))
+        if found is None:
+            raise KeyError(instance_id)
+        changed = {**found, "power_state": power_state}
+        side_files.write(self._path(instance_id), changed, durable=False)
+        self._events.happened(_state(instance_id, changed), event)
+
+    def domains(self) -> list[tuple[str, dict[str, Any]]]:
+        """All notes, by instance id."""
+        found = ((name, side_files.read(self._root / name)) for name in os.listdir(self._root))
+        return [(name.removesuffix(".json"), data) for name, data in found if data and name.endswith(".json")]
+
+    def _check(self, guest: GuestSpec) -> None:
+        if not self._files.disk(guest.instance_id).exists():
+            raise HypervisorFailed(f"starting the guest of instance {guest.instance_id}: it has no disk here")
+        for nic in guest.nics:
+            if self._ports.is_empty(nic.network.id):
+                raise HypervisorFailed(
+                    f"starting the guest of instance {guest.instance_id}: no network {nic.network.bridge}"
+                )
+
+    def _write(self, guest: GuestSpec, maker: Maker) -> None:
+        note = {
+            "name": guest.name,
+            "action": maker.action_id,
+            "digest": maker.digest,
+            "power_state": RUNNING,
+            "memory_mib": guest.memory_mib,
+            "vcpus": guest.vcpus,
+        }
+        side_files.write(self._path(guest.instance_id), note, durable=False)
+
+    def _path(self, instance_id: str) -> Path:
+        return self._root / f"{instance_id}.json"
+
+
+def _state(instance_id: str, note: dict[str, Any]) -> GuestState:
+    return GuestState(
+        instance_id=instance_id, power_state=int(note.get("power_state", 0)), action_id=str(note.get("action", ""))
+    )
+
+
+def _boot_messages(guest: GuestSpec) -> str:
+    addresses = " ".join(f"eth{index}={nic.ip}/{nic.prefix}" for index, nic in enumerate(guest.nics))
+    source = "configdrive" if guest.config_drive else "none"
+    return (
+        f"simulated: kernel up, cpus={guest.vcpus} mem={guest.memory_mib * 1024}kB\n"
+        f"simulated: net {addresses}\n"
+        f"simulated: metadata={source} uuid={guest.instance_id} hostname={guest.hostname}\n"
+        "simulated: BOOT-OK\n"
+    )

@@ -1,0 +1,117 @@
+"""The compute worker: Celery tasks out of the declared steps, on the queue of this host. No Django, no database.
+
+    celery -A hypervisor.worker worker -P threads -Q compute.<host>        operations, heartbeat, events
+    KILONOVA_CTL=1 celery -A hypervisor.worker worker -P threads -Q compute.<host>.ctl      aborts and queries
+
+The two are processes of their own and share the journal. With the simulated driver one worker may serve many hosts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from celery import Celery
+from celery.exceptions import Ignore
+from celery.signals import setup_logging, worker_ready, worker_shutdown
+
+from cloud import broker
+from cloud import logging as cloud_logging
+from cloud.errors import CloudError, describe
+from hypervisor import delivery, drivers, reports
+from hypervisor.agent import Agent
+from hypervisor.config import HostConfig, from_environment
+from hypervisor.executor import Executor
+from hypervisor.journal import Journal
+from hypervisor.queries import QUERIES
+from hypervisor.steps import HOST_STEPS
+
+log = logging.getLogger(__name__)
+
+CONFIGS = from_environment()
+IS_CONTROL = os.environ.get("KILONOVA_CTL") == "1"
+
+
+def _reader(configs: list[HostConfig]) -> str:
+    queue = reports.control_queue_of if IS_CONTROL else reports.queue_of
+    return queue(configs[0].name)
+
+
+app = Celery("hypervisor")
+broker.guard_lost_client()
+broker.keep_clients()
+app.conf.update(
+    broker.celery_settings(CONFIGS[0].broker_url, _reader(CONFIGS)),
+    worker_enable_remote_control=False,  # a lost Redis ends the worker otherwise
+    worker_send_task_events=CONFIGS[0].send_events,
+)
+
+
+def _send(task: str, message: dict[str, Any]) -> None:
+    app.send_task(task, args=[message], queue=reports.CONDUCTOR_QUEUE, retry=False)
+
+
+def _report(task: str, message: dict[str, Any]) -> None:
+    app.send_task(task, args=[message], queue=reports.CONDUCTOR_QUEUE)
+
+
+def _executor(config: HostConfig) -> Executor:
+    return Executor(config.name, config.key, drivers.load(config), Journal(config.journal_dir))
+
+
+EXECUTORS = {config.name: _executor(config) for config in CONFIGS}
+AGENTS = [Agent(config, EXECUTORS[config.name], _send, speaks_for_host=not IS_CONTROL) for config in CONFIGS]
+
+
+def carry(leg: dict[str, Any], order: dict[str, Any]) -> dict[str, Any]:
+    """One step of a leg: what it returns goes to the next step, from the last one to `workflow.advance`."""
+    carried = delivery.carry(EXECUTORS, _report, leg, order)
+    if carried is None:
+        raise Ignore()
+    return carried
+
+
+def answer_query(query: dict[str, Any]) -> None:
+    """Answers one question of the API through the conductors."""
+    executor = EXECUTORS.get(query.get("host", ""))
+    asked = {name: value for name, value in query.items() if name != "token"}
+    if executor is None or not reports.is_signed(query.get("token"), executor.key, "query", asked):
+        log.error("dropped a query with a wrong token: %s for host %s", query.get("name"), query.get("host"))
+        raise Ignore()
+    body: dict[str, Any] = {"query": query["id"], "host": executor.name, "answer": None, "error": None}
+    try:
+        body["answer"] = QUERIES[query["name"]](executor.driver, query["arguments"])
+    except KeyError:
+        body["error"] = {"code": "host.unknown_query", "message": f"This host knows no query {query['name']!r}."}
+    except CloudError as error:
+        body["error"] = describe(error)
+    except Exception as error:
+        log.exception("query %s failed", query["name"])
+        body["error"] = {"code": "host.broken", "message": f"{type(error).__name__}: {error}"[:500]}
+    _send(reports.ANSWER, reports.signed_message(executor.key, "answer", body))
+
+
+for _name in sorted({step.task_name(verb) for step in HOST_STEPS for verb in ("do", "undo", "ask", "fence")}):
+    app.task(name=_name, resultrepr_maxsize=0)(carry)  # results hold inputs: not for Flower
+app.task(name="hypervisor.answer_query")(answer_query)
+app.finalize()
+broker.only_listed_tasks(app, "hypervisor.")
+
+
+@setup_logging.connect
+def _configure_logging(**_: Any) -> None:
+    process = "compute-ctl" if IS_CONTROL else "compute"
+    cloud_logging.configure(process, log_dir=CONFIGS[0].log_dir, debug=CONFIGS[0].debug)
+
+
+@worker_ready.connect
+def _start_agents(**_: Any) -> None:
+    for agent in AGENTS:
+        agent.start()
+
+
+@worker_shutdown.connect  # when the steps at work have ended: until then their leases are renewed
+def _stop_agents(**_: Any) -> None:
+    for agent in AGENTS:
+        agent.stop()

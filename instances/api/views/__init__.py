@@ -1,0 +1,1 @@
+"""The views, one resource a file. Read `base.py` first, then `servers.py`."""

@@ -1,0 +1,11 @@
+"""Django's name for this room."""
+
+from django.apps import AppConfig
+
+
+class InstancesConfig(AppConfig):
+    """Instances, flavors, key pairs, quotas."""
+
+    name = "instances"
+    label = "instances"
+    verbose_name = "Instances"

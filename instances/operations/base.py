@@ -1,0 +1,69 @@
+"""What every operation on an instance shares: how its state settles, and what its hosts are told."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.utils import timezone
+
+from cloud.workflow.operation import Operation, StepContext
+from hypervisor.spec import encode
+from hypervisor.steps import Role
+from instances.guest_spec import guest_spec
+from instances.models import Fault, Instance
+from instances.states import VERBS, VerbRule
+from instances.steps.row import instance_of
+
+
+class InstanceOperation(Operation):
+    """A verb on one instance. Its row in the table of `instances/states.py` says from where it may start, what the
+    instance becomes, and what it falls back to."""
+
+    rule: ClassVar[VerbRule]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.rule = VERBS[cls.action]
+
+    def hosts(self, role: Role, context: StepContext) -> tuple[str, ...]:
+        """The host that the instance was claimed on, or is on."""
+        claimed = context.outputs.get("claim_resources")
+        if claimed:
+            return (claimed["host"],)
+        host = instance_of(context).host
+        return (host,) if host else ()
+
+    def inputs(self, context: StepContext) -> dict[str, Any]:
+        """The guest, complete."""
+        return {"guest": encode(guest_spec(instance_of(context), url_expires_at=context.action.deadline))}
+
+    def succeeded(self, context: StepContext) -> None:
+        """The instance is what the verb promises, and idle."""
+        self.settle(context, vm_state=self.rule.becomes)
+
+    def failed(self, context: StepContext, fault: dict[str, Any]) -> None:
+        """The instance falls back, idle, with a fault that names the cause."""
+        self.settle(context, vm_state=self.rule.falls_back_to)
+        self.record_fault(context, fault)
+
+    def settle(self, context: StepContext, **changes: Any) -> None:
+        """One UPDATE of the instance; task_state ends."""
+        Instance.objects.filter(pk=context.target_id).update(task_state=None, updated_at=timezone.now(), **changes)
+
+    def record_fault(self, context: StepContext, fault: dict[str, Any]) -> None:
+        """The fault that `server show` gives: the message, and which step on which host it came from."""
+        host = fault.get("host")
+        where = f"{fault.get('step')} on {host}" if host else fault.get("step") or ""
+        Fault.objects.create(
+            instance_id=context.target_id,
+            code=int((fault.get("context") or {}).get("status", 500)),
+            message=str(fault.get("message") or "The operation failed.")[:255],
+            details=_details(fault, where),
+        )
+
+
+def _details(fault: dict[str, Any], where: str) -> str:
+    lines = [f"{fault.get('code', '')} {where}".strip(), str(fault.get("message", ""))]
+    for row in (fault.get("context") or {}).get("table", ()):
+        lines.append(f"{row.get('host')}: {row.get('filter')}: {row.get('reason')}")
+    return "\n".join(lines)

@@ -1,0 +1,51 @@
+"""`delete`: works in every state, ends whatever runs, and may be asked for twice."""
+
+from __future__ import annotations
+
+import logging
+
+from django.db import transaction
+
+from cloud.api.policy import Caller, require_member
+from cloud.workflow.models import Action
+from cloud.workflow.services import supersede
+from instances.models import Instance
+from instances.selectors import no_such_instance
+from instances.services.lock import check_lock
+from instances.states import VERBS, compare_and_set
+
+log = logging.getLogger(__name__)
+
+
+def delete_instance(*, caller: Caller, instance: Instance) -> Action:
+    """Starts the action that removes the instance from every host it may be on, or gives the one that runs.
+
+    Raises InstanceLocked (409) for a locked instance unless the caller is an admin, InstanceNotFound when it is gone.
+    """
+    require_member(caller, "deleting servers")
+    rule = VERBS["delete"]
+    check_lock(caller, instance, rule)
+    with transaction.atomic():
+        action = supersede(
+            operation="delete",
+            target=instance.pk,
+            project_id=instance.project_id,
+            user_id=caller.user_id,
+        )
+        _name_host(action, instance)
+        if not compare_and_set(
+            instance.pk, expected_vm_state=rule.allowed_vm_states, task_state=rule.task_state
+        ):  # it was deleted a moment ago: the new action is rolled back with this
+            raise no_such_instance(instance.pk)
+    log.info("instance %s is being deleted by action %s", instance.pk, action.pk)
+    return action
+
+
+def _name_host(action: Action, instance: Instance) -> None:
+    """The action covers the host that the instance is on *now*: read after the action holds the slot, since a boot that
+    ended in between has put it there, and nothing can move it any more."""
+    host = Instance.objects.values_list("host", flat=True).get(pk=instance.pk)
+    hosts = list(action.parameters.get("hosts", ()))
+    if host and host not in hosts:
+        action.parameters = {**action.parameters, "hosts": [host, *hosts]}
+        action.save(update_fields=["parameters"])
