@@ -75,9 +75,14 @@ class Interfaces(Protocol):
 class Lifecycle(Protocol):
     """The guest itself."""
 
-    def start(self, guest: GuestSpec, maker: Maker, progress: Progress) -> None:
+    def start(self, guest: GuestSpec, maker: Maker, progress: Progress, *, replaces: bool = False) -> None:
         """After it the domain is defined from `guest` and runs, autostart off. A domain of that id that another action
-        made is an error; one that this action made from the same inputs and that runs is left as it is.
+        made is an error, or with `replaces` is ended and defined anew; one that this action made from the same inputs
+        and that runs is left as it is. Errors: HypervisorFailed."""
+
+    def stop(self, instance_id: str, timeout_seconds: float, progress: Progress) -> None:
+        """After it the guest does not run; its definition and its disks stay. It is asked by ACPI, and ended when it
+        does not go off in `timeout_seconds`; 0 ends it at once. A guest that is not there is off.
         Errors: HypervisorFailed."""
 
     def remove(self, instance_id: str, maker: Maker | None) -> None:

@@ -8,7 +8,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from instances.states import PowerState, VmState, api_status
+from instances.states import PowerState, VmState
+from instances.statuses import api_status
 
 
 class DiskConfig(models.TextChoices):
@@ -85,6 +86,14 @@ class Instance(models.Model):
     access_ip_v6 = models.GenericIPAddressField(protocol="IPv6", null=True, blank=True)
     disk_config = models.CharField(max_length=8, choices=DiskConfig, default=DiskConfig.MANUAL)
 
+    # What a verb that waits for another needs to go back: the flavor before a resize, the vm_state before it.
+    previous_vm_state = models.CharField(max_length=32, blank=True)
+    previous_flavor = models.JSONField(null=True, blank=True)
+    rescue_image_id = models.CharField(max_length=36, blank=True)
+    shelved_image_id = models.CharField(max_length=36, blank=True)
+    shelved_at = models.DateTimeField(null=True, blank=True)
+    soft_deleted_at = models.DateTimeField(null=True, blank=True)
+
     is_locked = models.BooleanField(default=False)
     locked_by = models.CharField(max_length=8, choices=LockedBy, blank=True)
     locked_reason = models.CharField(max_length=255, null=True, blank=True)
@@ -136,6 +145,63 @@ class Fault(models.Model):
 
     def __str__(self) -> str:
         return self.message
+
+
+class MigrationType(models.TextChoices):
+    """How an instance goes to another host; the values are the wire's."""
+
+    RESIZE = "resize"
+    MIGRATION = "migration"  # cold, by an admin
+    LIVE = "live-migration"
+    EVACUATION = "evacuation"
+
+
+class MigrationStatus(models.TextChoices):
+    """Where a migration is; the values are the wire's."""
+
+    ACCEPTED = "accepted"
+    PRE_MIGRATING = "pre-migrating"
+    MIGRATING = "migrating"
+    POST_MIGRATING = "post-migrating"
+    FINISHED = "finished"  # a resize or cold migration that waits to be confirmed or reverted
+    CONFIRMING = "confirming"
+    CONFIRMED = "confirmed"
+    REVERTING = "reverting"
+    REVERTED = "reverted"
+    COMPLETED = "completed"  # live migration, evacuation
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    ERROR = "error"
+
+
+class Migration(models.Model):
+    """One move of an instance, or one change of its flavor. It holds the old side's allocation, by its `uuid`, from the
+    claim of the new side until it is confirmed, reverted or over."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="migrations")
+    action_id = models.UUIDField(db_index=True)  # the action that began it
+    type = models.CharField(max_length=16, choices=MigrationType)
+    status = models.CharField(max_length=16, choices=MigrationStatus, default=MigrationStatus.ACCEPTED)
+    project_id = models.CharField(max_length=32)
+    user_id = models.CharField(max_length=32, blank=True)
+    source_host = models.CharField(max_length=255, blank=True)
+    destination_host = models.CharField(max_length=255, blank=True)
+    old_flavor_id = models.CharField(max_length=255, blank=True)
+    new_flavor_id = models.CharField(max_length=255, blank=True)
+    details = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["instance", "-created_at"], name="migration_of_instance"),
+            models.Index(fields=["status"], name="migration_status"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.instance_id} {self.status}"
 
 
 class Flavor(models.Model):

@@ -1,7 +1,8 @@
 """The three states of an instance, and the table of verbs: who may start from where, and what comes of it.
 
 `vm_state` is what the user expects to last, `task_state` what is happening now (null: idle), `power_state` the last
-observation of the hypervisor. The values are the wire's. Every change is a compare-and-set.
+observation of the hypervisor. The values are the wire's. Every change is a compare-and-set (`transitions.py`); what
+the wire calls a pair of states is in `statuses.py`. The table is printed in `docs/reference/operations.md`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
-from typing import Any, Final
-from uuid import UUID
+from typing import Final
 
 from django.db import models
-from django.utils import timezone
 
 
 class VmState(models.TextChoices):
@@ -42,6 +41,29 @@ class TaskState(models.TextChoices):
     BLOCK_DEVICE_MAPPING = "block_device_mapping"
     SPAWNING = "spawning"
     DELETING = "deleting"
+    SOFT_DELETING = "soft-deleting"
+    RESTORING = "restoring"
+    POWERING_OFF = "powering-off"
+    POWERING_ON = "powering-on"
+    REBOOTING = "rebooting"
+    REBOOTING_HARD = "rebooting_hard"
+    PAUSING = "pausing"
+    UNPAUSING = "unpausing"
+    SUSPENDING = "suspending"
+    RESUMING = "resuming"
+    IMAGE_SNAPSHOT = "image_snapshot"
+    IMAGE_BACKUP = "image_backup"
+    REBUILDING = "rebuilding"
+    RESCUING = "rescuing"
+    UNRESCUING = "unrescuing"
+    RESIZE_PREP = "resize_prep"
+    RESIZE_CONFIRMING = "resize_confirming"
+    RESIZE_REVERTING = "resize_reverting"
+    MIGRATING = "migrating"
+    SHELVING = "shelving"
+    SHELVING_OFFLOADING = "shelving_offloading"
+    UNSHELVING = "unshelving"
+    UPDATING_PASSWORD = "updating_password"
 
 
 class PowerState(IntEnum):
@@ -55,121 +77,107 @@ class PowerState(IntEnum):
     SUSPENDED = 7
 
 
-# --- the wire's status ------------------------------------------------------------------------------------------------
-
-_STATUS: Final = MappingProxyType(
-    {
-        VmState.BUILDING: "BUILD",
-        VmState.ACTIVE: "ACTIVE",
-        VmState.PAUSED: "PAUSED",
-        VmState.SUSPENDED: "SUSPENDED",
-        VmState.STOPPED: "SHUTOFF",
-        VmState.RESCUED: "RESCUE",
-        VmState.RESIZED: "VERIFY_RESIZE",
-        VmState.SOFT_DELETED: "SOFT_DELETED",
-        VmState.DELETED: "DELETED",
-        VmState.ERROR: "ERROR",
-        VmState.SHELVED: "SHELVED",
-        VmState.SHELVED_OFFLOADED: "SHELVED_OFFLOADED",
-    }
-)
-# Where a task gives the status another name than its vm_state does: (vm_state, task_state) → status. A verb adds rows.
-_BUSY_STATUS: Final[MappingProxyType[tuple[str, str], str]] = MappingProxyType({})
-UNKNOWN_STATUS: Final = "UNKNOWN"
-
-
-def api_status(vm_state: str, task_state: str | None) -> str:
-    """The wire's `status`: ACTIVE, BUILD, SHUTOFF … of the two states."""
-    busy = _BUSY_STATUS.get((vm_state, task_state)) if task_state else None
-    return busy or _STATUS.get(vm_state, UNKNOWN_STATUS)  # type: ignore[call-overload, no-any-return]
-
-
-def rows_with_status(status: str) -> models.Q | None:
-    """The condition under which `api_status` gives `status`, for a list filter; None when nothing ever has it."""
-    wanted = status.upper()
-    busy = [key for key, name in _BUSY_STATUS.items() if name == wanted]
-    renamed = [(vm, task) for vm, task in _BUSY_STATUS if _STATUS[VmState(vm)] == wanted]
-    plain = [vm for vm, name in _STATUS.items() if name == wanted]
-    if not busy and not plain:
-        return None
-    condition = models.Q(vm_state__in=plain)
-    for vm, task in renamed:
-        condition &= ~models.Q(vm_state=vm, task_state__isnull=False, task_state=task)
-    for vm, task in busy:
-        condition |= models.Q(vm_state=vm, task_state=task)
-    return condition
-
-
 # --- the table of verbs -----------------------------------------------------------------------------------------------
+
+_ALIVE: Final = frozenset(set(VmState) - {VmState.DELETED})
+_SETTLED: Final = (VmState.ACTIVE, VmState.STOPPED, VmState.PAUSED, VmState.SUSPENDED)
+_ON: Final = (PowerState.RUNNING, PowerState.PAUSED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerbRule:
-    """One verb: the vm_states that it starts from, its task_state while it runs, and how it ends."""
+    """One verb: from where it starts, its task_state while it runs, and how it ends. A `becomes` or `falls_back_to` of
+    None is what the instance was before; an operation says in its docstring where it chooses between two."""
 
     verb: str
     allowed_vm_states: frozenset[VmState]
-    task_state: TaskState
-    becomes: VmState
-    falls_back_to: VmState
-    refused_when_locked: bool = True  # for callers who are not admins
-    needs_idle: bool = True  # False: it ends whatever runs (rule R4)
+    task_state: TaskState | None  # None: it is over in a moment, and shows nothing
+    becomes: VmState | None
+    falls_back_to: VmState | None
+    allowed_power_states: frozenset[PowerState]
+    refused_when_locked: bool  # for callers who are not admins
+    needs_idle: bool  # False: it ends whatever runs (rule R4)
+    is_for_admins: bool
 
 
-_ALIVE: Final = frozenset(set(VmState) - {VmState.DELETED})
+def _rule(
+    verb: str,
+    allowed: Iterable[VmState],
+    task_state: TaskState | None,
+    becomes: VmState | None = None,
+    *,
+    falls_back_to: VmState | None = None,
+    power: Iterable[PowerState] = tuple(PowerState),
+    locks: bool = True,
+    needs_idle: bool = True,
+    admins: bool = False,
+) -> VerbRule:
+    return VerbRule(
+        verb=verb,
+        allowed_vm_states=frozenset(allowed),
+        task_state=task_state,
+        becomes=becomes,
+        falls_back_to=falls_back_to,
+        allowed_power_states=frozenset(power),
+        refused_when_locked=locks,
+        needs_idle=needs_idle,
+        is_for_admins=admins,
+    )
 
-VERBS: Final = MappingProxyType(
+
+_V, _T = VmState, TaskState
+
+# verb, from these vm_states, task_state, becomes (nothing: what it was); falls back to what it was unless said.
+_RULES: Final = (
+    _rule("create", [_V.BUILDING], _T.SCHEDULING, _V.ACTIVE, falls_back_to=_V.ERROR, locks=False),
+    _rule("delete", _ALIVE, _T.DELETING, _V.DELETED, falls_back_to=_V.ERROR, needs_idle=False),
+    _rule("softDelete", _ALIVE - {_V.SOFT_DELETED}, _T.SOFT_DELETING, _V.SOFT_DELETED),
+    _rule("restore", [_V.SOFT_DELETED], _T.RESTORING, _V.ACTIVE),
+    # power
+    _rule("stop", [_V.ACTIVE, _V.RESCUED, _V.ERROR], _T.POWERING_OFF, _V.STOPPED),
+    _rule("start", [_V.STOPPED], _T.POWERING_ON, _V.ACTIVE),
+    _rule("reboot", [_V.ACTIVE], _T.REBOOTING, _V.ACTIVE),
+    _rule("hard_reboot", [*_SETTLED, _V.ERROR], _T.REBOOTING_HARD, _V.ACTIVE),
+    _rule("pause", [_V.ACTIVE], _T.PAUSING, _V.PAUSED, power=[PowerState.RUNNING]),
+    _rule("unpause", [_V.PAUSED], _T.UNPAUSING, _V.ACTIVE),
+    _rule("suspend", [_V.ACTIVE], _T.SUSPENDING, _V.SUSPENDED, power=[PowerState.RUNNING]),
+    _rule("resume", [_V.SUSPENDED], _T.RESUMING, _V.ACTIVE, locks=False),
+    _rule("trigger_crash_dump", [_V.ACTIVE, _V.PAUSED, _V.RESCUED, _V.RESIZED, _V.ERROR], None, power=_ON),
+    _rule("changePassword", [_V.ACTIVE], _T.UPDATING_PASSWORD, power=[PowerState.RUNNING]),
+    # images
+    _rule("createImage", _SETTLED, _T.IMAGE_SNAPSHOT, locks=False),
+    _rule("createBackup", _SETTLED, _T.IMAGE_BACKUP, locks=False),
+    _rule("rebuild", [_V.ACTIVE, _V.STOPPED, _V.ERROR], _T.REBUILDING),
+    _rule("rescue", [_V.ACTIVE, _V.STOPPED, _V.ERROR], _T.RESCUING, _V.RESCUED),
+    _rule("unrescue", [_V.RESCUED], _T.UNRESCUING, _V.ACTIVE),
+    _rule("shelve", _SETTLED, _T.SHELVING, _V.SHELVED),
+    _rule("shelveOffload", [_V.SHELVED], _T.SHELVING_OFFLOADING, _V.SHELVED_OFFLOADED, admins=True),
+    _rule("unshelve", [_V.SHELVED, _V.SHELVED_OFFLOADED], _T.UNSHELVING, _V.ACTIVE),
+    # moves
+    _rule("resize", [_V.ACTIVE, _V.STOPPED], _T.RESIZE_PREP, _V.RESIZED),
+    _rule("migrate", [_V.ACTIVE, _V.STOPPED], _T.RESIZE_PREP, _V.RESIZED, admins=True),
+    _rule("confirmResize", [_V.RESIZED], _T.RESIZE_CONFIRMING, _V.ACTIVE),
+    _rule("revertResize", [_V.RESIZED], _T.RESIZE_REVERTING, _V.ACTIVE),
+    _rule("live-migration", [_V.ACTIVE, _V.PAUSED], _T.MIGRATING, power=_ON, admins=True),
+    _rule("evacuate", [_V.ACTIVE, _V.STOPPED, _V.ERROR], _T.REBUILDING, _V.ACTIVE, locks=False, admins=True),
+)
+VERBS: Final = MappingProxyType({rule.verb: rule for rule in _RULES})
+
+
+# --- what a guest's power state says of its instance ------------------------------------------------------------------
+
+_SEEN: Final = MappingProxyType(
     {
-        rule.verb: rule
-        for rule in (
-            VerbRule(
-                verb="create",
-                allowed_vm_states=frozenset({VmState.BUILDING}),
-                task_state=TaskState.SCHEDULING,
-                becomes=VmState.ACTIVE,
-                falls_back_to=VmState.ERROR,
-                refused_when_locked=False,
-            ),
-            VerbRule(
-                verb="delete",
-                allowed_vm_states=_ALIVE,
-                task_state=TaskState.DELETING,
-                becomes=VmState.DELETED,
-                falls_back_to=VmState.ERROR,
-                needs_idle=False,
-            ),
-        )
+        (VmState.ACTIVE, PowerState.SHUTDOWN): VmState.STOPPED,
+        (VmState.ACTIVE, PowerState.CRASHED): VmState.STOPPED,
+        (VmState.ACTIVE, PowerState.PAUSED): VmState.PAUSED,
+        (VmState.PAUSED, PowerState.RUNNING): VmState.ACTIVE,
+        (VmState.PAUSED, PowerState.SHUTDOWN): VmState.STOPPED,
+        (VmState.STOPPED, PowerState.RUNNING): VmState.ACTIVE,
     }
 )
 
 
-# --- changing a state -------------------------------------------------------------------------------------------------
-
-_ANY: Final = object()
-
-
-def compare_and_set(
-    instance_id: UUID,
-    *,
-    expected_vm_state: str | Iterable[str] | None = None,
-    expected_task_state: str | Iterable[str | None] | object | None = _ANY,
-    **changes: Any,
-) -> bool:
-    """Changes the instance in one UPDATE, if it is alive and still in the expected states; says whether it was.
-
-    `expected_vm_state`: one or several, None for any. `expected_task_state`: one or several, where None is idle.
-    """
-    from instances.models import Instance  # the models name these enums
-
-    rows = Instance.objects.filter(pk=instance_id, deleted_at=None)
-    if expected_vm_state is not None:
-        states = [expected_vm_state] if isinstance(expected_vm_state, str) else list(expected_vm_state)
-        rows = rows.filter(vm_state__in=states)
-    if expected_task_state is None or isinstance(expected_task_state, str):
-        rows = rows.filter(task_state=expected_task_state)
-    elif expected_task_state is not _ANY:
-        tasks = list(expected_task_state)  # type: ignore[call-overload]
-        condition = models.Q(task_state__in=[task for task in tasks if task is not None])
-        rows = rows.filter(condition | models.Q(task_state=None) if None in tasks else condition)
-    changes.setdefault("updated_at", timezone.now())
-    return rows.update(**changes) == 1
+def seen_as(vm_state: str, power_state: int) -> VmState:
+    """The vm_state of an instance whose verb failed, once its guest was seen in `power_state`."""
+    return _SEEN.get((VmState(vm_state), PowerState(power_state)), VmState(vm_state))

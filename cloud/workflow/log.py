@@ -64,6 +64,11 @@ class Log:
             if event.verb == Verb.DO and event.state == EventState.DONE and (event.seq, event.host) in in_effect
         }
 
+    def undone(self) -> dict[str, Any]:
+        """What the latest undo of each step returned, by step name."""
+        undos = (event for event in self.events if event.verb == Verb.UNDO and event.state == EventState.DONE)
+        return {event.name: event.output for event in undos}
+
     def hosts(self) -> list[str]:
         """Every host that the log ever gave a step to, first to last."""
         return list(dict.fromkeys(event.host for event in self.events if event.host))

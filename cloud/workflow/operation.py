@@ -23,13 +23,15 @@ from hypervisor.steps import HostStep, Role
 class StepContext:
     """What a conductor step gets: the action and what the steps before it returned, by step name.
 
-    `excluded` maps each host on which this action failed already to what it said.
+    `excluded` maps each host on which this action failed already to what it said; `undone` has what the latest undo of
+    each step returned, by step name.
     """
 
     action: Action
     outputs: dict[str, Any]
     excluded: dict[str, str] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
+    undone: dict[str, Any] = field(default_factory=dict)
 
     @property
     def target_id(self) -> Any:

@@ -311,7 +311,7 @@ class Turn:
 
     def context(self) -> StepContext:
         """What a conductor step sees now."""
-        return StepContext(self.action, self.log.outputs(), self.log.excluded(), self._memory)
+        return StepContext(self.action, self.log.outputs(), self.log.excluded(), self._memory, self.log.undone())
 
     def _host_step(self, seq: int) -> HostStep:
         step = self.operation.sequence[seq]

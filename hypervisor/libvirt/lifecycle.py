@@ -40,6 +40,8 @@ _UNDEFINE = (
     | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
 )
 _DESTROY_ATTEMPTS = 3  # QEMU in an uninterruptible read outlives libvirt's patience
+_ASK_AGAIN_SECONDS = 10.0
+_STOP_POLL = 0.2
 _SETTLE_SECONDS = 30.0
 _SETTLE_POLL = 0.1
 
@@ -52,16 +54,17 @@ class LibvirtLifecycle:
         self._files = files
         self._traits = traits
 
-    def start(self, guest: GuestSpec, maker: Maker, progress: Progress) -> None:
+    def start(self, guest: GuestSpec, maker: Maker, progress: Progress, *, replaces: bool = False) -> None:
         """See `hypervisor.driver.Lifecycle.start`."""
         with understood(f"starting the guest of instance {guest.instance_id}"):
             found = self._find(guest.instance_id)
             if found is not None:
                 mark = _mark(found)
-                if mark is None or mark.maker.action_id != maker.action_id:
+                is_own = mark is not None and mark.maker.action_id == maker.action_id
+                if not (is_own or (replaces and mark is not None)):
                     other = f"action {mark.maker.action_id}" if mark else "nobody of this cloud"
                     raise HypervisorFailed(f"domain {guest.name} is there already, made by {other}")
-                if mark.maker.digest != maker.digest:
+                if mark is None or mark.maker != maker:
                     _remove(found)
                     found = None
             if found is None:
@@ -69,6 +72,17 @@ class LibvirtLifecycle:
             progress(None, "starting the guest")
             _create(found)
         log.info("guest of instance %s runs as domain %s", guest.instance_id, guest.name)
+
+    def stop(self, instance_id: str, timeout_seconds: float, progress: Progress) -> None:
+        """See `hypervisor.driver.Lifecycle.stop`. A paused guest hears no ACPI: it is ended at once."""
+        with understood(f"stopping the guest of instance {instance_id}"):
+            found = self._find(instance_id)
+            if found is None or not found.isActive():
+                return
+            if timeout_seconds > 0 and found.state()[0] != libvirt.VIR_DOMAIN_PAUSED:
+                _ask_to_shut_down(found, timeout_seconds, progress)
+            _destroy(found)
+        log.info("guest of instance %s is off", instance_id)
 
     def remove(self, instance_id: str, maker: Maker | None) -> None:
         """See `hypervisor.driver.Lifecycle.remove`."""
@@ -169,19 +183,40 @@ def _create(found: libvirt.virDomain) -> None:
             raise
 
 
-def _remove(found: libvirt.virDomain) -> None:
-    """After it the domain neither runs nor is defined."""
+def _ask_to_shut_down(found: libvirt.virDomain, timeout_seconds: float, progress: Progress) -> None:
+    """Asks by ACPI, again every few seconds (a guest that is still booting does not hear it), until the guest is off or
+    the time is over."""
+    begun, pause = time.monotonic(), threading.Event()
+    asked_at = -_ASK_AGAIN_SECONDS
+    while found.isActive() and (waited := time.monotonic() - begun) < timeout_seconds:
+        if waited - asked_at >= _ASK_AGAIN_SECONDS:
+            asked_at = waited
+            try:
+                found.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
+            except libvirt.libvirtError as error:
+                if is_out_of_state(error) or is_absent(error):
+                    return
+                raise
+        progress(int(100 * waited / timeout_seconds), "waiting for the guest to shut down")
+        pause.wait(_STOP_POLL)
+
+
+def _destroy(found: libvirt.virDomain) -> None:
+    """After it the domain does not run."""
     for attempt in range(1, _DESTROY_ATTEMPTS + 1):
         try:
             found.destroy()
-            break
+            return
         except libvirt.libvirtError as error:
-            if is_absent(error):
+            if is_absent(error) or is_out_of_state(error):
                 return
-            if is_out_of_state(error):
-                break
             if attempt == _DESTROY_ATTEMPTS or error.get_error_code() != libvirt.VIR_ERR_SYSTEM_ERROR:
                 raise
+
+
+def _remove(found: libvirt.virDomain) -> None:
+    """After it the domain neither runs nor is defined."""
+    _destroy(found)
     try:
         found.undefineFlags(_UNDEFINE)
     except libvirt.libvirtError as error:

@@ -31,19 +31,27 @@ class SimulatedLifecycle:
         self._faults = faults
         root.mkdir(parents=True, exist_ok=True)
 
-    def start(self, guest: GuestSpec, maker: Maker, progress: Progress) -> None:
+    def start(self, guest: GuestSpec, maker: Maker, progress: Progress, *, replaces: bool = False) -> None:
         """See `hypervisor.driver.Lifecycle.start`. Like QEMU it needs the disk and the networks."""
         with self._faults.around("lifecycle.start", progress):
             found = side_files.read(self._path(guest.instance_id))
-            if found is not None and found["action"] != maker.action_id:
+            if found is not None and found["action"] != maker.action_id and not replaces:
                 raise HypervisorFailed(f"domain {guest.name} is there already, made by action {found['action']}")
-            if found is not None and found["digest"] == maker.digest and found["power_state"] == RUNNING:
+            is_same = found is not None and (found["action"], found["digest"]) == (maker.action_id, maker.digest)
+            if found is not None and is_same and found["power_state"] == RUNNING:
                 return
             self._check(guest)
             self._write(guest, maker)
             with open(self._files.console_log(guest.instance_id), "a", encoding="utf-8") as console:
                 console.write(_boot_messages(guest))
         self._events.happened(_state(guest.instance_id, {"power_state": RUNNING, "action": maker.action_id}), "started")
+
+    def stop(self, instance_id: str, timeout_seconds: float, progress: Progress) -> None:
+        """See `hypervisor.driver.Lifecycle.stop`. A simulated guest goes off when it is asked."""
+        with self._faults.around("lifecycle.stop", progress):
+            found = side_files.read(self._path(instance_id))
+            if found is not None and found["power_state"] != SHUTDOWN:
+                self.set_power_state(instance_id, SHUTDOWN, "shutdown" if timeout_seconds else "stopped")
 
     def remove(self, instance_id: str, maker: Maker | None) -> None:
         """See `hypervisor.driver.Lifecycle.remove`."""

@@ -7,8 +7,12 @@ makes Celery tasks of them, `hypervisor.<name>`. Read `declare.py` for what a st
 from hypervisor.steps.boot import create_disk, fetch_image, plug_ports, start_guest
 from hypervisor.steps.declare import HostStep, Role, StepHost
 from hypervisor.steps.delete import remove_guest
+from hypervisor.steps.power import replug_ports, run_guest, stop_guest
 
-HOST_STEPS: tuple[HostStep, ...] = (fetch_image, create_disk, plug_ports, start_guest, remove_guest)
+HOST_STEPS: tuple[HostStep, ...] = (
+    *(fetch_image, create_disk, plug_ports, start_guest, remove_guest),
+    *(stop_guest, replug_ports, run_guest),
+)
 
 __all__ = [
     "HOST_STEPS",
@@ -19,5 +23,8 @@ __all__ = [
     "fetch_image",
     "plug_ports",
     "remove_guest",
+    "replug_ports",
+    "run_guest",
     "start_guest",
+    "stop_guest",
 ]

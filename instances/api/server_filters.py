@@ -19,7 +19,7 @@ from cloud.networks.models import PortAddress
 from instances.models import Instance
 from instances.patterns import checked
 from instances.selectors import instance_key
-from instances.states import rows_with_status
+from instances.statuses import rows_with_status
 
 V2_26, V2_66, V2_73, V2_75 = Microversion(2, 26), Microversion(2, 66), Microversion(2, 73), Microversion(2, 75)
 MAX_ADDRESS_MATCHES = 10_000

@@ -5,5 +5,11 @@ Read `boot.py` first.
 
 from instances.operations.boot import Boot
 from instances.operations.delete import Delete
+from instances.operations.hard_reboot import HardReboot
+from instances.operations.start import Start
+from instances.operations.stop import Stop
 
-OPERATIONS = (Boot, Delete)
+OPERATIONS = (
+    *(Boot, Delete),
+    *(Stop, Start, HardReboot),
+)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.utils import timezone
 
-from cloud.workflow.operation import Operation, StepContext
+from cloud.workflow.operation import Operation, Step, StepContext
 from hypervisor.spec import encode
 from hypervisor.steps import Role
 from instances.guest_spec import guest_spec
 from instances.models import Fault, Instance
-from instances.states import VERBS, VerbRule
+from instances.states import VERBS, VerbRule, seen_as
 from instances.steps.row import instance_of
 
 
@@ -19,11 +20,13 @@ class InstanceOperation(Operation):
     """A verb on one instance. Its row in the table of `instances/states.py` says from where it may start, what the
     instance becomes, and what it falls back to."""
 
+    verb: ClassVar[str] = ""  # its row in the table, when two rows share one action name on the wire
     rule: ClassVar[VerbRule]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.rule = VERBS[cls.action]
+        if "action" in cls.__dict__ or "verb" in cls.__dict__:
+            cls.rule = VERBS[cls.verb or cls.action]
 
     def hosts(self, role: Role, context: StepContext) -> tuple[str, ...]:
         """The host that the instance was claimed on, or is on."""
@@ -38,13 +41,37 @@ class InstanceOperation(Operation):
         return {"guest": encode(guest_spec(instance_of(context), url_expires_at=context.action.deadline))}
 
     def succeeded(self, context: StepContext) -> None:
-        """The instance is what the verb promises, and idle."""
-        self.settle(context, vm_state=self.rule.becomes)
+        """The instance is what the verb promises, its power_state what the last step saw, and idle."""
+        changes: dict[str, Any] = {}
+        if self.rule.becomes is not None:
+            changes["vm_state"] = self.rule.becomes
+        power_state = self.seen_power_state(context.outputs, reversed(self.sequence))
+        if power_state is not None:
+            changes["power_state"] = power_state
+        self.settle(context, **changes)
 
     def failed(self, context: StepContext, fault: dict[str, Any]) -> None:
-        """The instance falls back, idle, with a fault that names the cause."""
-        self.settle(context, vm_state=self.rule.falls_back_to)
+        """The instance falls back, idle, with a fault that names the cause. One that falls back to what it was is what
+        its guest was seen as after the last undo."""
+        changes: dict[str, Any] = {}
+        power_state = self.seen_power_state(context.undone, self.sequence)  # the first step is undone last
+        if power_state is not None:
+            changes["power_state"] = power_state
+        if self.rule.falls_back_to is not None:
+            changes["vm_state"] = self.rule.falls_back_to
+        elif power_state:
+            changes["vm_state"] = seen_as(instance_of(context).vm_state, power_state)
+        self.settle(context, **changes)
         self.record_fault(context, fault)
+
+    @staticmethod
+    def seen_power_state(outputs: dict[str, Any], steps: Iterable[Step]) -> int | None:
+        """The power_state that the first of `steps` returned that looked; None when none did."""
+        for step in steps:
+            output = outputs.get(step.name)
+            if isinstance(output, dict) and "power_state" in output:
+                return int(output["power_state"])
+        return None
 
     def settle(self, context: StepContext, **changes: Any) -> None:
         """One UPDATE of the instance; task_state ends."""

@@ -7,6 +7,7 @@ from instances.services.boot import BootRequest, boot_instances
 from instances.services.console import console_output
 from instances.services.delete import delete_instance
 from instances.services.lock import lock_instance, unlock_instance
+from instances.services.power import hard_reboot_instance, start_instance, stop_instance
 from instances.services.update import (
     add_tag,
     delete_metadata_key,
@@ -24,10 +25,13 @@ __all__ = [
     "console_output",
     "delete_instance",
     "delete_metadata_key",
+    "hard_reboot_instance",
     "lock_instance",
     "remove_tag",
     "replace_metadata",
     "replace_tags",
+    "start_instance",
+    "stop_instance",
     "unlock_instance",
     "update_instance",
     "update_metadata",

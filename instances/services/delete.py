@@ -12,7 +12,8 @@ from cloud.workflow.services import supersede
 from instances.models import Instance
 from instances.selectors import no_such_instance
 from instances.services.lock import check_lock
-from instances.states import VERBS, compare_and_set
+from instances.states import VERBS
+from instances.transitions import compare_and_set
 
 log = logging.getLogger(__name__)
 

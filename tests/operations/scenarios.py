@@ -2,27 +2,68 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Callable
 from typing import Any
 
+from cloud.api.policy import ADMIN, Caller
+from cloud.images.models import Image
+from cloud.networks.models import Port
 from cloud.workflow.models import Action
+from cloud.workflow.operation import operation
 from cloud.workflow.states import ActionState
-from instances.models import Fault, Instance
+from instances import services
+from instances.models import Fault, Instance, Migration, MigrationStatus
+from instances.operations.base import InstanceOperation
 from instances.services import delete_instance
-from instances.states import VmState
+from instances.states import PowerState, VerbRule, VmState
 from scheduling.models import Allocation, ComputeNode
 from tests.operations.cloud_in_a_box import CloudInABox
 from tests.operations.tenant import Tenant
 
+# What the guest of an instance in each state is seen as; those without a guest are left out.
+_POWER = {
+    VmState.ACTIVE: PowerState.RUNNING,
+    VmState.RESCUED: PowerState.RUNNING,
+    VmState.RESIZED: PowerState.RUNNING,
+    VmState.PAUSED: PowerState.PAUSED,
+    VmState.STOPPED: PowerState.SHUTDOWN,
+    VmState.SUSPENDED: PowerState.SHUTDOWN,
+    VmState.SHELVED: PowerState.SHUTDOWN,
+    VmState.SOFT_DELETED: PowerState.SHUTDOWN,
+}
+_WITHOUT_GUEST = (VmState.SHELVED_OFFLOADED, VmState.DELETED)
+
 
 class World:
-    """One cloud, one tenant, one instance at a time."""
+    """One cloud, one tenant, one instance at a time. `before`: its facts when the operation under test began."""
 
     def __init__(self, box: CloudInABox) -> None:
         self.box = box
         self.tenant = Tenant()
         self.instance_id: uuid.UUID | None = None
+        self.before: dict[str, Any] = {}
+
+    @property
+    def admin(self) -> Caller:
+        """An admin in the tenant's project: every verb is open to it."""
+        return dataclasses.replace(self.tenant.caller, roles=frozenset({ADMIN}))
+
+    def begin(self, service: Callable[..., Any]) -> Action:
+        """The verb, begun by an admin; its action."""
+        self.before = self.facts()
+        service(caller=self.admin, instance=self.instance())
+        return Action.objects.filter(target_id=self.instance_id).latest("created_at")
+
+    def bring_to(self, vm_state: VmState) -> None:
+        """Takes the ACTIVE instance along its road to `vm_state`."""
+        for service in ROADS[vm_state]:
+            action = self.begin(service)
+            self.box.recover()
+            action.refresh_from_db()
+            assert action.state == ActionState.SUCCEEDED, (action.operation, action.state, action.fault)
+        assert self.instance().vm_state == vm_state
 
     def start_over(self) -> None:
         """Deletes the instance, so that another may follow."""
@@ -58,28 +99,73 @@ class World:
 
     # --- what must be true ---
 
+    def facts(self) -> dict[str, Any]:
+        """All that a verb may leave changed of the instance: its row, guests, files, room, ports and images. Who made a
+        thing does not count; what is there does."""
+        row = Instance.objects.values().get(pk=self.instance_id)
+        text = str(self.instance_id)
+        return {
+            "row": {name: value for name, value in row.items() if name not in ("updated_at", "task_state")},
+            "guests": {
+                name: state.power_state
+                for name, executor in self.box.executors.items()
+                if (state := executor.driver.lifecycle.state(text)) is not None
+            },
+            "left": sorted(self.box.leftovers(text)),
+            "allocations": sorted(
+                Allocation.objects.values_list("consumer", "host", "vcpus", "memory_mib", "disk_gib"), key=str
+            ),
+            "ports": sorted(Port.objects.values_list("id", "device_id", "binding_host"), key=str),
+            "images": sorted(Image.objects.exclude(status="deleted").values_list("id", "status"), key=str),
+        }
+
     def assert_succeeded(self, action: Action) -> None:
+        """The operation is done: states as its table says, and hosts, allocations and ports agree with the row."""
         action.refresh_from_db()
         assert action.state == ActionState.SUCCEEDED, (action.state, action.fault)
-        if action.operation == "delete":
+        instance, rule = self.instance(), self.rule(action)
+        if instance.vm_state == VmState.DELETED:
             self.assert_deleted(action)
             return
+        expected = EXPECTED.get(action.operation) or rule.becomes or self.before["row"]["vm_state"]
+        assert (instance.vm_state, instance.task_state) == (expected, None)
+        self.assert_consistent()
+
+    def assert_consistent(self) -> None:
+        """The row and the world agree: one guest, on the row's host, in the row's power_state; room as allocated."""
         instance = self.instance()
-        assert (instance.vm_state, instance.task_state) == (VmState.ACTIVE, None)
-        state = self.box.executors[instance.host].driver.lifecycle.state(str(instance.pk))
-        assert state is not None
-        assert state.power_state == instance.power_state == 1
-        others = [name for name in self.box.executors if name != instance.host]
-        assert [left for name in others for left in self.box.leftovers_on(name, instance.pk)] == []
+        facts = self.facts()
+        if instance.vm_state in _WITHOUT_GUEST:
+            assert facts["guests"] == {}
+            assert facts["left"] == []
+        else:
+            assert instance.host
+            others = set(self.box.executors) - self.hosts_that_may_hold()
+            assert facts["guests"].get(instance.host) == instance.power_state == _POWER[VmState(instance.vm_state)]
+            assert [left for name in others for left in self.box.leftovers_on(name, instance.pk)] == []
+            assert Allocation.objects.filter(consumer=instance.pk, host=instance.host).count() == 1
         self.assert_usage_equals_allocations()
-        assert Allocation.objects.filter(consumer=instance.pk, host=instance.host).count() == 1
+
+    def hosts_that_may_hold(self) -> set[str]:
+        """Hosts that may have something of the instance now: its own, and both of a migration that waits."""
+        waiting = Migration.objects.filter(instance_id=self.instance_id, status=MigrationStatus.FINISHED)
+        return {self.instance().host}.union(*waiting.values_list("source_host", "destination_host"))
 
     def assert_undone(self, action: Action, state: ActionState) -> None:
+        """The operation is undone: everything as it was before it; or for a boot nothing is there."""
         action.refresh_from_db()
         assert action.state == state, (action.state, action.fault)
-        instance = self.instance()
-        assert (instance.vm_state, instance.task_state, instance.host) == (VmState.ERROR, None, "")
-        self.assert_nothing_left(instance)
+        instance, rule = self.instance(), self.rule(action)
+        assert instance.task_state is None
+        if action.operation == "boot":
+            assert (instance.vm_state, instance.host) == (VmState.ERROR, "")
+            self.assert_nothing_left(instance)
+            return
+        expected = {**self.before, "row": {**self.before["row"]}}
+        if rule.falls_back_to is not None:
+            expected["row"]["vm_state"] = rule.falls_back_to
+        assert _differences(expected, self.facts()) == {}
+        self.assert_usage_equals_allocations()
 
     def assert_deleted(self, action: Action) -> None:
         action.refresh_from_db()
@@ -101,10 +187,59 @@ class World:
             used = (node.used_vcpus, node.used_memory_mib, node.used_disk_gib)
             assert used == tuple(sum(getattr(a, f) for a in taken) for f in ("vcpus", "memory_mib", "disk_gib"))
 
+    @staticmethod
+    def rule(action: Action) -> VerbRule:
+        """The operation's row of the table."""
+        verb = operation(action.operation)
+        assert isinstance(verb, InstanceOperation)
+        return verb.rule
+
+
+def _differences(expected: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """What is otherwise than expected: (expected, found) by fact; columns of the row one by one."""
+    columns = {
+        f"row.{name}": (value, found["row"][name])
+        for name, value in expected["row"].items()
+        if found["row"][name] != value
+    }
+    others = {name: (expected[name], found[name]) for name in expected if name != "row"}
+    return columns | {name: pair for name, pair in others.items() if pair[0] != pair[1]}
+
+
+# --- how each operation's target comes to be --------------------------------------------------------------------------
+
+
+def in_state(vm_state: VmState | None, begin: Callable[..., Any]) -> Callable[[World], Action]:
+    """A scenario: an instance that verbs brought to `vm_state`, and `begin`, a service that takes caller and instance.
+    Give the action that it began."""
+
+    def scenario(world: World) -> Action:
+        world.booted()
+        if vm_state is not None:
+            world.bring_to(vm_state)
+        return world.begin(begin)
+
+    return scenario
+
 
 def _delete(world: World) -> Action:
     world.booted()
     return world.delete()
 
 
-SCENARIOS: dict[str, Callable[[World], Any]] = {"boot": World.boot, "delete": _delete}
+# How an ACTIVE instance comes to another state: services, one after the other.
+ROADS: dict[VmState, tuple[Callable[..., Any], ...]] = {
+    VmState.ACTIVE: (),
+    VmState.STOPPED: (services.stop_instance,),
+}
+
+# The vm_state after success, where the table leaves the choice to the operation.
+EXPECTED: dict[str, VmState] = {}
+
+SCENARIOS: dict[str, Callable[[World], Any]] = {
+    "boot": World.boot,
+    "delete": _delete,
+    "stop": in_state(None, services.stop_instance),
+    "start": in_state(VmState.STOPPED, services.start_instance),
+    "hard_reboot": in_state(None, services.hard_reboot_instance),
+}

@@ -18,7 +18,8 @@ from cloud.networks.selectors import Address, addresses_of
 from instances.api.links import bookmark_url, links, micros, seconds
 from instances.models import Fault, Instance
 from instances.selectors import HostFacts, hosts_of, latest_faults
-from instances.states import VmState, api_status
+from instances.states import VmState
+from instances.statuses import api_status
 
 BASIC = ("id", "display_name")
 _ALWAYS = (

@@ -13,8 +13,10 @@ from django.utils import timezone
 from instances.models import Fault, Instance
 from instances.operations import OPERATIONS
 from instances.patterns import UnusablePattern, checked
-from instances.states import VERBS, TaskState, VmState, api_status, compare_and_set, rows_with_status
+from instances.states import VERBS, TaskState, VmState
+from instances.statuses import api_status, rows_with_status
 from instances.sweeps import forget_deleted_instances
+from instances.transitions import compare_and_set
 from tests.unit.instances.conftest import make_instance
 
 

@@ -1,0 +1,11 @@
+"""Bodies of the verbs that begin or end a guest's run."""
+
+from __future__ import annotations
+
+from cloud.api.schemas import schema
+from instances.api.schemas.fields import closed
+
+STOP = schema(closed({"os-stop": {}}, ("os-stop",)))
+START = schema(closed({"os-start": {}}, ("os-start",)))
+_TYPE = {"enum": ["SOFT", "Soft", "soft", "HARD", "Hard", "hard"]}
+REBOOT = schema(closed({"reboot": closed({"type": _TYPE}, ("type",))}, ("reboot",)))

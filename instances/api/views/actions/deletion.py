@@ -1,0 +1,18 @@
+"""`forceDelete`."""
+
+from __future__ import annotations
+
+from rest_framework.response import Response
+
+from instances import services
+from instances.api.views.base import InstancesView
+from instances.models import Instance
+
+
+def force_delete(view: InstancesView, instance: Instance) -> Response:
+    """A delete that no soft delete puts off."""
+    services.delete_instance(caller=view.caller, instance=instance)
+    return Response(status=202)
+
+
+ACTIONS = {"forceDelete": force_delete}
