@@ -161,6 +161,7 @@ NETWORKS_MAY_OVERLAP = env.bool("NETWORKS_MAY_OVERLAP", default=False)
 # --- instances --------------------------------------------------------------------------------------------------------
 INSTANCE_RETENTION_DAYS = env.int("INSTANCE_RETENTION_DAYS", default=30)
 SHUTDOWN_TIMEOUT = env.float("SHUTDOWN_TIMEOUT", default=60.0)  # of guests whose image has no os_shutdown_timeout
+RECLAIM_INSTANCE_INTERVAL = env.float("RECLAIM_INSTANCE_INTERVAL", default=0.0)  # seconds; 0: a delete is for good
 QUOTA_DEFAULTS = {name: int(limit) for name, limit in env.dict("QUOTA_DEFAULTS", default={}).items()}
 
 # --- logs -------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
-"""What this room forgets by itself: rows of instances deleted long ago, with their faults."""
+"""What this room does by itself: it deletes what was deleted softly long enough ago, and forgets rows of instances
+deleted long ago, with their faults."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -9,7 +11,13 @@ from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 
+from cloud.api.policy import the_cloud_itself
+from cloud.errors import CloudError
 from instances.models import Instance
+from instances.services.delete import delete_instance
+from instances.states import VmState
+
+log = logging.getLogger(__name__)
 
 _EVERY = 600.0  # seconds
 _BATCH = 200
@@ -24,6 +32,20 @@ def forget_deleted_instances() -> None:
     Instance.objects.filter(pk__in=list(old[:_BATCH])).delete()
 
 
+def reclaim_soft_deleted() -> None:
+    """Deletes for good what was deleted softly RECLAIM_INSTANCE_INTERVAL seconds ago or earlier; 0: nothing is kept."""
+    if settings.RECLAIM_INSTANCE_INTERVAL <= 0:
+        return
+    before = timezone.now() - timedelta(seconds=settings.RECLAIM_INSTANCE_INTERVAL)
+    due = Instance.objects.filter(vm_state=VmState.SOFT_DELETED, soft_deleted_at__lt=before, task_state=None)
+    for instance in due.filter(deleted_at=None).order_by("soft_deleted_at")[:_BATCH]:
+        try:
+            delete_instance(caller=the_cloud_itself(instance.project_id), instance=instance)
+        except CloudError as error:
+            log.warning("instance %s is not reclaimed now: %s", instance.pk, error.message)
+
+
 SWEEPS: tuple[tuple[str, Callable[[], object]], ...] = (
     ("instances.forget_deleted_instances", forget_deleted_instances),
+    ("instances.reclaim_soft_deleted", reclaim_soft_deleted),
 )

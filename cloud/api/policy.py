@@ -33,6 +33,18 @@ class Caller:
         return role in self.roles or any(role in _IMPLIED.get(held, ()) for held in self.roles)
 
 
+def the_cloud_itself(project_id: str) -> Caller:
+    """Who acts when the cloud does something of its own accord to what a project has: an admin without a user."""
+    return Caller(
+        user_id="",
+        user_name="kilonova",
+        user_domain_id="default",
+        project_id=project_id,
+        project_name=None,
+        roles=frozenset({ADMIN}),
+    )
+
+
 def require_admin(caller: Caller, what: str) -> None:
     """Forbidden unless the caller is an admin; `what` names the deed in the message."""
     if not caller.is_admin:

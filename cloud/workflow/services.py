@@ -142,6 +142,27 @@ def _supersede(
     return action
 
 
+def end_live(*, target: uuid.UUID, target_type: str = "instance", fault: dict[str, Any]) -> Action | None:
+    """Ends the action that is alive on the target, as FAILED with `fault`, without undoing anything; None when none is.
+
+    For an operator who takes the consequences. What a host still does for it acts at most until the target's next
+    action, whose turn fences it (rules R1, R3).
+    """
+    rows = Action.objects.select_for_update().filter(target_type=target_type, target_id=target, state__in=LIVE)
+    with transaction.atomic():
+        live = rows.first()
+        if live is None:
+            return None
+        now = timezone.now()
+        live.state, live.fault, live.finished_at, live.updated_at = ActionState.FAILED, fault, now, now
+        live.leg, live.turn = None, live.turn + 1
+        live.save(update_fields=["state", "fault", "finished_at", "updated_at", "leg", "turn"])
+        live.events.filter(state__in=OPEN).update(
+            state=EventState.FAILED, error=fault, finished_at=now, lease_until=None
+        )
+    return live
+
+
 def enroll_host(*, name: str) -> Host:
     """Makes the host known, or finds it: its service row and its engine row. Its key is `tokens.host_key(host)`."""
     with transaction.atomic():

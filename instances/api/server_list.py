@@ -16,6 +16,7 @@ from cloud.errors import BadRequest, Forbidden
 from instances.api.server_filters import FILTERS, SINCE, V2_73, check_known, flag
 from instances.models import Instance
 from instances.selectors import instance_key, visible_instances
+from instances.states import VmState
 
 _EPOCH = Value(datetime(1970, 1, 1, tzinfo=UTC), output_field=DateTimeField())
 
@@ -139,4 +140,6 @@ def _scope(caller: Caller, query: QueryDict) -> QuerySet[Instance]:
         return rows.exclude(deleted_at=None)
     if query.get("changes-since"):
         return rows  # who follows changes learns of deletes
-    return rows.filter(deleted_at=None)
+    rows = rows.filter(deleted_at=None)
+    asks_for_kept = "SOFT_DELETED" in [status.upper() for status in query.getlist("status")]
+    return rows if asks_for_kept else rows.exclude(vm_state=VmState.SOFT_DELETED)

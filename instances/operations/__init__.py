@@ -6,10 +6,12 @@ Read `boot.py` first.
 from instances.operations.boot import Boot
 from instances.operations.delete import Delete
 from instances.operations.hard_reboot import HardReboot
+from instances.operations.restore import Restore
+from instances.operations.soft_delete import SoftDelete
 from instances.operations.start import Start
 from instances.operations.stop import Stop
 
 OPERATIONS = (
-    *(Boot, Delete),
+    *(Boot, Delete, SoftDelete, Restore),
     *(Stop, Start, HardReboot),
 )

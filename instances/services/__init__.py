@@ -5,9 +5,10 @@ A service checks everything before it writes anything, writes in one transaction
 
 from instances.services.boot import BootRequest, boot_instances
 from instances.services.console import console_output
-from instances.services.delete import delete_instance
+from instances.services.delete import delete_instance, request_delete, restore_instance
 from instances.services.lock import lock_instance, unlock_instance
 from instances.services.power import hard_reboot_instance, start_instance, stop_instance
+from instances.services.reset_state import reset_state
 from instances.services.update import (
     add_tag,
     delete_metadata_key,
@@ -30,6 +31,9 @@ __all__ = [
     "remove_tag",
     "replace_metadata",
     "replace_tags",
+    "request_delete",
+    "reset_state",
+    "restore_instance",
     "start_instance",
     "stop_instance",
     "unlock_instance",

@@ -1,9 +1,11 @@
-"""`delete`: works in every state, ends whatever runs, and may be asked for twice."""
+"""`delete`: works in every state, ends whatever runs, and may be asked for twice. With RECLAIM_INSTANCE_INTERVAL set an
+idle instance is kept for that time, deleted softly, and can be restored."""
 
 from __future__ import annotations
 
 import logging
 
+from django.conf import settings
 from django.db import transaction
 
 from cloud.api.policy import Caller, require_member
@@ -12,10 +14,28 @@ from cloud.workflow.services import supersede
 from instances.models import Instance
 from instances.selectors import no_such_instance
 from instances.services.lock import check_lock
+from instances.services.verb import start_verb
 from instances.states import VERBS
 from instances.transitions import compare_and_set
 
 log = logging.getLogger(__name__)
+
+
+def request_delete(*, caller: Caller, instance: Instance) -> Action:
+    """Deletes softly where that is switched on and something is there to come back to, else for good.
+
+    For good also what is busy (a delete is always possible, and interrupts it) or deleted softly already. Errors: see
+    `delete_instance` and `start_verb`.
+    """
+    is_kept = settings.RECLAIM_INSTANCE_INTERVAL > 0 and bool(instance.host) and instance.task_state is None
+    if is_kept and instance.vm_state in VERBS["softDelete"].allowed_vm_states:
+        return start_verb(caller=caller, instance=instance, verb="softDelete", operation="soft_delete")
+    return delete_instance(caller=caller, instance=instance)
+
+
+def restore_instance(*, caller: Caller, instance: Instance) -> Action:
+    """Brings back what was deleted softly. Errors: see `start_verb`."""
+    return start_verb(caller=caller, instance=instance, verb="restore")
 
 
 def delete_instance(*, caller: Caller, instance: Instance) -> Action:

@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from django.test import override_settings
+
 from cloud.api.policy import ADMIN, Caller
 from cloud.images.models import Image
 from cloud.networks.models import Port
@@ -227,10 +229,17 @@ def _delete(world: World) -> Action:
     return world.delete()
 
 
+def soft_delete(*, caller: Caller, instance: Instance) -> Action:
+    """A delete where deleted instances are kept."""
+    with override_settings(RECLAIM_INSTANCE_INTERVAL=3600):
+        return services.request_delete(caller=caller, instance=instance)
+
+
 # How an ACTIVE instance comes to another state: services, one after the other.
 ROADS: dict[VmState, tuple[Callable[..., Any], ...]] = {
     VmState.ACTIVE: (),
     VmState.STOPPED: (services.stop_instance,),
+    VmState.SOFT_DELETED: (soft_delete,),
 }
 
 # The vm_state after success, where the table leaves the choice to the operation.
@@ -239,6 +248,8 @@ EXPECTED: dict[str, VmState] = {}
 SCENARIOS: dict[str, Callable[[World], Any]] = {
     "boot": World.boot,
     "delete": _delete,
+    "soft_delete": in_state(None, soft_delete),
+    "restore": in_state(VmState.SOFT_DELETED, services.restore_instance),
     "stop": in_state(None, services.stop_instance),
     "start": in_state(VmState.STOPPED, services.start_instance),
     "hard_reboot": in_state(None, services.hard_reboot_instance),

@@ -10,13 +10,14 @@ from rest_framework.response import Response
 
 from cloud.errors import BadRequest
 from instances.api.schemas import servers as schemas
-from instances.api.views.actions import console, deletion, locks, power
+from instances.api.views.actions import administration, console, deletion, locks, power
 from instances.api.views.base import InstancesView
 from instances.models import Instance
 
 # The wire's name of a verb → what serves it. A family adds its module.
 ACTIONS: Mapping[str, Callable[[InstancesView, Instance], Response]] = MappingProxyType(
     {
+        **administration.ACTIONS,
         **console.ACTIONS,
         **deletion.ACTIONS,
         **locks.ACTIONS,

@@ -95,7 +95,7 @@ class ServerView(_ServersView):
         return Response({"server": self.shown(server_id, self.form(is_brief=self.version.minor < 75))})
 
     def delete(self, request: Request, server_id: str) -> Response:
-        services.delete_instance(caller=self.caller, instance=self.instance(server_id))
+        services.request_delete(caller=self.caller, instance=self.instance(server_id))
         return Response(status=204)
 
 
