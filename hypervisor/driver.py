@@ -106,6 +106,13 @@ class Console(Protocol):
         Errors: GuestNotFound."""
 
 
+class GuestAgent(Protocol):
+    """The agent inside the guest, if its image has one."""
+
+    def set_password(self, instance_id: str, user: str, password: str) -> None:
+        """After it `user` has that password inside the guest. Errors: AgentSilent, GuestNotFound."""
+
+
 class Inventory(Protocol):
     """What the host offers."""
 
@@ -128,6 +135,7 @@ class Driver(Protocol):
     disks: Disks
     interfaces: Interfaces
     lifecycle: Lifecycle
+    agent: GuestAgent
     console: Console
     inventory: Inventory
     events: Events | None

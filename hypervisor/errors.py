@@ -67,6 +67,12 @@ class GuestNotFound(Abort):
     code = "guest.not_found"
 
 
+class AgentSilent(Abort):
+    """The agent inside the guest is not there, does not answer, or refused."""
+
+    code = "guest.agent_silent"
+
+
 class Superseded(Exception):
     """A higher turn has been seen for this target: whoever gets this stops at once and reports nothing."""
 

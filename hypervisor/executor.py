@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from cloud import context
@@ -16,6 +17,7 @@ from hypervisor import reports
 from hypervisor.driver import Driver
 from hypervisor.errors import HostBroken, StepUnknown, Superseded
 from hypervisor.journal import Behind, Journal, Running, TargetJournal
+from hypervisor.sealed import unseal
 from hypervisor.spec import GuestSpec, Maker, decode, digest
 from hypervisor.steps import HOST_STEPS, StepHost
 from hypervisor.steps.declare import HostStep
@@ -193,6 +195,7 @@ class Executor:
             maker=Maker(action_id=leg["action"], digest=digest(inputs)),
             progress=progress,
             guest=decode(GuestSpec, inputs["guest"]) if "guest" in inputs else None,
+            unseal=partial(unseal, self.key),
         )
 
     @contextmanager

@@ -41,6 +41,7 @@ def image(cloud: Cloud, file: Path) -> tuple[str, bool]:
         if found["status"] == "queued":
             cloud.delete(f"/image/v2/images/{found['id']}")
     body = {"name": IMAGE, "disk_format": "qcow2", "container_format": "bare", "visibility": "public"}
+    body["hw_qemu_guest_agent"] = "yes"
     made = cloud.post("/image/v2/images", body)
     with file.open("rb") as data:
         cloud.upload(f"/image/v2/images/{made['id']}/file", data)

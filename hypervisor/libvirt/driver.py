@@ -11,6 +11,7 @@ from hypervisor.console_log import LogConsole
 from hypervisor.image_cache import ImageCache
 from hypervisor.instance_files import InstanceFiles, make_directory
 from hypervisor.libvirt import disks
+from hypervisor.libvirt.agent import LibvirtGuestAgent
 from hypervisor.libvirt.connection import Connection
 from hypervisor.libvirt.events import LibvirtEvents
 from hypervisor.libvirt.failures import is_absent
@@ -44,6 +45,7 @@ class LibvirtDriver:
         self.disks = disks.QcowDisks(files)
         self.interfaces = LibvirtInterfaces(Networks(self._connection), config.state_dir / "networks")
         self.lifecycle = LibvirtLifecycle(self._connection, files, self._traits)
+        self.agent = LibvirtGuestAgent(self._connection)
         self.console = LogConsole(files)
         self.inventory = LibvirtInventory(self._connection, config, files, self._virt_type)
         self.events = LibvirtEvents(self._connection, self.lifecycle)

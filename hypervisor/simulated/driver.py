@@ -9,6 +9,7 @@ from hypervisor.console_log import LogConsole
 from hypervisor.image_cache import ImageCache
 from hypervisor.instance_files import InstanceFiles
 from hypervisor.port_records import PortRecords
+from hypervisor.simulated.agent import SimulatedGuestAgent
 from hypervisor.simulated.disks import SimulatedDisks
 from hypervisor.simulated.events import SimulatedEvents
 from hypervisor.simulated.faults import Faults
@@ -36,6 +37,7 @@ class SimulatedDriver:
         self.interfaces = SimulatedInterfaces(ports, self.faults)
         self.events = SimulatedEvents()
         self.lifecycle = SimulatedLifecycle(root / "domains", files, ports, self.events, self.faults)
+        self.agent = SimulatedGuestAgent(self.lifecycle, files, self.faults)
         self.console = LogConsole(files)
         self.inventory = SimulatedInventory(config, files, self.lifecycle, self.faults)
 

@@ -4,6 +4,7 @@ Importing this package imports no driver, no journal and no Celery, so that cond
 makes Celery tasks of them, `hypervisor.<name>`. Read `declare.py` for what a step is, then `boot.py`.
 """
 
+from hypervisor.steps.agent import set_password
 from hypervisor.steps.boot import create_disk, fetch_image, plug_ports, start_guest
 from hypervisor.steps.declare import HostStep, Role, StepHost
 from hypervisor.steps.delete import remove_guest
@@ -12,6 +13,7 @@ from hypervisor.steps.power import replug_ports, run_guest, stop_guest
 HOST_STEPS: tuple[HostStep, ...] = (
     *(fetch_image, create_disk, plug_ports, start_guest, remove_guest),
     *(stop_guest, replug_ports, run_guest),
+    *(set_password,),
 )
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "remove_guest",
     "replug_ports",
     "run_guest",
+    "set_password",
     "start_guest",
     "stop_guest",
 ]

@@ -33,6 +33,7 @@ class StepHost:
     maker: Maker
     progress: Progress
     guest: GuestSpec | None = field(default=None)
+    unseal: Callable[[str], str] = field(default=str)  # opens what was sealed for this host (`hypervisor.sealed`)
 
     def the_guest(self) -> GuestSpec:
         """The guest's spec; every order of a step that builds has one."""

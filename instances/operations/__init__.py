@@ -4,6 +4,7 @@ Read `boot.py` first.
 """
 
 from instances.operations.boot import Boot
+from instances.operations.change_password import ChangePassword
 from instances.operations.delete import Delete
 from instances.operations.hard_reboot import HardReboot
 from instances.operations.restore import Restore
@@ -14,4 +15,5 @@ from instances.operations.stop import Stop
 OPERATIONS = (
     *(Boot, Delete, SoftDelete, Restore),
     *(Stop, Start, HardReboot),
+    *(ChangePassword,),
 )

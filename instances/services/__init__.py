@@ -7,6 +7,7 @@ from instances.services.boot import BootRequest, boot_instances
 from instances.services.console import console_output
 from instances.services.delete import delete_instance, request_delete, restore_instance
 from instances.services.lock import lock_instance, unlock_instance
+from instances.services.password import change_password
 from instances.services.power import hard_reboot_instance, start_instance, stop_instance
 from instances.services.reset_state import reset_state
 from instances.services.update import (
@@ -23,6 +24,7 @@ __all__ = [
     "BootRequest",
     "add_tag",
     "boot_instances",
+    "change_password",
     "console_output",
     "delete_instance",
     "delete_metadata_key",

@@ -235,6 +235,11 @@ def soft_delete(*, caller: Caller, instance: Instance) -> Action:
         return services.request_delete(caller=caller, instance=instance)
 
 
+def change_password(*, caller: Caller, instance: Instance) -> Action:
+    """A new password."""
+    return services.change_password(caller=caller, instance=instance, password="secret")
+
+
 # How an ACTIVE instance comes to another state: services, one after the other.
 ROADS: dict[VmState, tuple[Callable[..., Any], ...]] = {
     VmState.ACTIVE: (),
@@ -250,6 +255,7 @@ SCENARIOS: dict[str, Callable[[World], Any]] = {
     "delete": _delete,
     "soft_delete": in_state(None, soft_delete),
     "restore": in_state(VmState.SOFT_DELETED, services.restore_instance),
+    "change_password": in_state(None, change_password),
     "stop": in_state(None, services.stop_instance),
     "start": in_state(VmState.STOPPED, services.start_instance),
     "hard_reboot": in_state(None, services.hard_reboot_instance),

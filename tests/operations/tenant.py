@@ -37,6 +37,7 @@ class Tenant:
             container_format=ContainerFormat.BARE,
             size=len(content),
             virtual_size=len(content),
+            properties={"hw_qemu_guest_agent": "yes"},
             os_hash_algo="sha512",
             os_hash_value=hashlib.sha512(content).hexdigest(),
         )

@@ -47,7 +47,7 @@ make_initramfs() {
     ROOTFS=$WORK/rootfs
     mkdir -p "$ROOTFS"/{bin,sbin,proc,sys,dev,tmp,run,root,data,mnt/config,var/log}
     cp -r "$HERE/rootfs/." "$ROOTFS/"
-    chmod 755 "$ROOTFS/etc/rc" "$ROOTFS/etc/acpi/PWRF/00000080" "$ROOTFS/usr/share/udhcpc/default.script"
+    chmod 755 "$ROOTFS/etc/rc" "$ROOTFS/etc/agent" "$ROOTFS/etc/acpi/PWRF/00000080" "$ROOTFS/usr/share/udhcpc/default.script"
     cp /bin/busybox "$ROOTFS/bin/busybox"
     for applet in $(/bin/busybox --list); do
         [ "$applet" = busybox ] || ln -s busybox "$ROOTFS/bin/$applet"

@@ -1,4 +1,4 @@
-"""Bodies of what administrators do to an instance."""
+"""Bodies of what is done to an instance out of the ordinary: its state, its administrator's password."""
 
 from __future__ import annotations
 
@@ -7,4 +7,10 @@ from instances.api.schemas.fields import closed
 
 RESET_STATE = schema(
     closed({"os-resetState": closed({"state": {"enum": ["active", "error"]}}, ("state",))}, ("os-resetState",))
+)
+CHANGE_PASSWORD = schema(
+    closed(
+        {"changePassword": closed({"adminPass": {"type": "string", "maxLength": 255}}, ("adminPass",))},
+        ("changePassword",),
+    )
 )

@@ -1,4 +1,4 @@
-"""`os-resetState`."""
+"""`os-resetState` and `changePassword`."""
 
 from __future__ import annotations
 
@@ -18,4 +18,11 @@ def reset_state(view: InstancesView, instance: Instance) -> Response:
     return Response(status=202)
 
 
-ACTIONS = {"os-resetState": reset_state}
+def change_password(view: InstancesView, instance: Instance) -> Response:
+    """The guest's administrator has another password."""
+    asked = view.body(schemas.CHANGE_PASSWORD)["changePassword"]["adminPass"]
+    services.change_password(caller=view.caller, instance=instance, password=asked)
+    return Response(status=202)
+
+
+ACTIONS = {"os-resetState": reset_state, "changePassword": change_password}
