@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 
 from instances.models import Fault, Instance
 from instances.operations import OPERATIONS
 from instances.patterns import UnusablePattern, checked
+from instances.reference import operations_page
 from instances.states import VERBS, TaskState, VmState
 from instances.statuses import api_status, rows_with_status
 from instances.sweeps import forget_deleted_instances
@@ -84,3 +87,8 @@ def test_rows_of_instances_deleted_long_ago_are_forgotten_with_their_faults(db: 
     forget_deleted_instances()
     assert set(Instance.objects.all()) == set(kept)
     assert not Fault.objects.exists()
+
+
+def test_the_reference_says_what_the_code_says() -> None:
+    page = Path(settings.BASE_DIR) / "docs" / "reference" / "operations.md"
+    assert page.read_text() == operations_page(), "run `manage.py write_reference`"
