@@ -1,19 +1,16 @@
-"""The operator's console for instances: state, place, faults and the timeline of every action, with a delete button."""
+"""The operator's console for instances: state, place, faults, the timeline of every action, and the verbs."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.contrib import admin
 from django.http import HttpRequest
 
-from cloud.api.policy import ADMIN, Caller
-from cloud.errors import CloudError
 from cloud.workflow.admin import ReadOnlyAdmin, timeline
 from cloud.workflow.models import Action
+from instances.admin_verbs import verb_actions
 from instances.models import Fault, Flavor, FlavorAccess, Instance, KeyPair, Quota, QuotaClass
-from instances.services import delete_instance
 from instances.states import PowerState
 
 
@@ -39,7 +36,7 @@ class InstanceAdmin(ReadOnlyAdmin):
     search_fields = ("=id", "display_name", "=project_id", "host")
     date_hierarchy = "created_at"
     inlines = (FaultInline,)
-    actions = ("delete_instances",)
+    actions = verb_actions()
     list_per_page = 50
     show_full_result_count = False
     fieldsets = (
@@ -75,30 +72,6 @@ class InstanceAdmin(ReadOnlyAdmin):
     def created(self, instance: Instance) -> str:
         """Short enough for a column."""
         return f"{instance.created_at:%Y-%m-%d %H:%M:%S}"
-
-    @admin.action(description="Delete the chosen instances", permissions=["operate"])
-    def delete_instances(self, request: HttpRequest, chosen: QuerySet[Instance]) -> None:
-        """Deletes through the service, as the operator."""
-        caller = _caller(request)
-        for instance in chosen:
-            try:
-                delete_instance(caller=caller, instance=instance)
-            except CloudError as error:
-                self.message_user(request, f"{instance}: {error.message}", messages.ERROR)
-            else:
-                self.message_user(request, f"{instance}: deleting")
-
-
-def _caller(request: HttpRequest) -> Caller:
-    user = request.user
-    return Caller(
-        user_id=str(user.pk),
-        user_name=user.get_username(),
-        user_domain_id="default",
-        project_id=None,
-        project_name=None,
-        roles=frozenset({ADMIN}),
-    )
 
 
 @admin.register(Fault)
