@@ -23,15 +23,20 @@ def choose(settings: Settings) -> str:
             return str(IPv4Network(wanted))
         except ValueError as error:
             raise Trouble(f"SHARED_CIDR={wanted}: {error}") from error
+    return str(take(settings.state_dir))
+
+
+def take(owner: Path) -> IPv4Network:
+    """The first /24 that nobody on this machine has; noted as the owner's (a directory) as long as that exists."""
     with TAKEN.open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
-        others = [(cidr, owner) for cidr, _, owner in (line.strip().partition(" ") for line in file) if cidr]
-        others = [(cidr, owner) for cidr, owner in others if Path(owner).is_dir() and owner != str(settings.state_dir)]
+        others = [(cidr, whose) for cidr, _, whose in (line.strip().partition(" ") for line in file) if cidr]
+        others = [(cidr, whose) for cidr, whose in others if Path(whose).is_dir() and whose != str(owner)]
         chosen = first_free([*routes(), *(IPv4Network(cidr) for cidr, _ in others)])
         file.truncate(0)
-        file.writelines(f"{cidr} {owner}\n" for cidr, owner in [*others, (str(chosen), str(settings.state_dir))])
-    return str(chosen)
+        file.writelines(f"{cidr} {whose}\n" for cidr, whose in [*others, (str(chosen), str(owner))])
+    return chosen
 
 
 def first_free(used: Iterable[IPv4Network]) -> IPv4Network:
