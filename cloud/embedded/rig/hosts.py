@@ -109,6 +109,7 @@ def start(rig: Rig, host: RigHost) -> None:
         if init_pid(host):
             return
         fabric.plug(host, rig.subnet.prefixlen)
+        _borrow_capabilities(rig, host)
         for gone in (host.libvirt / "run", host.directory / "run"):  # what a machine has in /run
             _clear(gone, keep={"supervisord.conf"})
         log = host.directory / "logs" / "init.log"
@@ -167,6 +168,15 @@ def domains(host: RigHost) -> dict[str, str]:
         with suppress(Trouble):  # it went away meanwhile
             states[domain] = virsh(host, "domstate", domain).strip()
     return states
+
+
+def _borrow_capabilities(rig: Rig, host: RigHost) -> None:
+    """What libvirt learned of this machine's QEMU on one host, it need not ask for 5 s on the next."""
+    own = host.libvirt / "cache" / "qemu" / "capabilities"
+    for other in rig.hosts:
+        learned = other.libvirt / "cache" / "qemu" / "capabilities"
+        if not own.exists() and learned.is_dir() and any(learned.iterdir()):
+            shutil.copytree(learned, own)
 
 
 def _mark(host: RigHost) -> bytes:
