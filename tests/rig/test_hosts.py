@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 
-from tests.rig.rig import TICK, Rig
+from tests.rig.rig import TICK, WRITER, Rig
 
 pytestmark = [pytest.mark.rig, pytest.mark.real]
 
@@ -73,3 +74,15 @@ def test_a_power_loss_ends_worker_libvirt_and_guests_at_once_and_power_brings_th
     rig.start("h2")
     assert rig.service_state("h2") == "up"
     assert victim in rig.domains("h2"), "what is on the host's disk outlives a power loss"
+
+
+def test_what_the_guest_said_that_it_wrote_is_on_its_disk_when_it_boots_again(rig: Rig, boot: Boot) -> None:
+    server = boot("writer", "h3", user_data=WRITER)
+    rig.guest_says(server, r"number 5\b")
+    last = int(re.findall(r"tiny: number (\d+)", rig.console(server))[-1])
+    before = len(rig.console(server))
+    rig.virsh("h3", "reset", server)
+    goes_on = rig.guest_says(server, r"numbers go on after (\d+), lost (\d+)", after=before)
+    assert int(goes_on[1]) >= last
+    assert int(goes_on[2]) == 0
+    assert rig.boots(server) == 2

@@ -41,10 +41,10 @@ def prepare(rig: Rig, host: RigHost, environment: Mapping[str, str]) -> None:
     (host.libvirt / "etc" / "qemu.conf").write_text(_qemu_conf(host))
     (host.directory / "etc" / "hosts").write_text(_hosts_file(rig))
     envfile.write_private(host.settings.compute_env_file, envfile.render(environment))
-    supervisor.write_config(host.settings, _programs(host))
+    supervisor.write_config(host.settings, programs(host))
 
 
-def _programs(host: RigHost) -> list[Program]:
+def programs(host: RigHost) -> list[Program]:
     """What the host runs: libvirt's daemons, and both compute workers."""
     virtlogd = ["/usr/sbin/virtlogd", "-p", "/run/libvirt/virtlogd.pid"]
     libvirtd = ["/usr/sbin/libvirtd", "--listen", "-p", "/run/libvirt/libvirtd.pid"]

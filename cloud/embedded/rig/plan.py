@@ -87,7 +87,12 @@ class RigHost:
     @property
     def settings(self) -> Settings:
         """What `supervisor` and `programs` want to know of it."""
-        own = {"KILONOVA_STATE_DIR": str(self.directory), "LOG_DIR": str(self.directory / "logs"), "ROLES": "compute"}
+        own = {
+            "KILONOVA_HOST": self.name,
+            "KILONOVA_STATE_DIR": str(self.directory),
+            "LOG_DIR": str(self.directory / "logs"),
+            "ROLES": "compute",
+        }
         said = envfile.read(self.directory / "compute.env")
         return Settings(state_dir=self.directory, kept={"STEP_THREADS": "4", **said, **own}, derived={})
 
@@ -182,6 +187,7 @@ def make(root: Path, size: int, storage: Storage) -> Rig:
                 f"{root} has a rig of {there.size} hosts with {there.storage} storage already: "
                 "`./kilonova rig down` removes it; KILONOVA_RIG_DIR names another place for a second one"
             )
+        subnets.keep(root, there.subnet)
         return there
     if root.exists() and any(root.iterdir()):
         raise Trouble(f"{root} (KILONOVA_RIG_DIR) has files in it that are no rig's: name an empty directory")
