@@ -61,6 +61,8 @@ def test_a_hard_reboot_makes_the_domain_anew(cloud: RunningCloud, server_id: str
 
 
 def test_the_guests_agent_sets_the_password_and_nobody_keeps_it(cloud: RunningCloud, server_id: str) -> None:
+    channel = f"instance-{server_id}"
+    wait_for("the guest's agent", lambda: "state='connected'" in virsh("dumpxml", channel), timeout=60)
     cloud.openstack("server", "set", "--password", "correct-horse", NAME)
     guest_says(cloud, "tiny: password of root set", 1)
     status_becomes(cloud, server_id, "ACTIVE")
