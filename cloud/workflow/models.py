@@ -138,13 +138,16 @@ class Service(models.Model):
 class Host(models.Model):
     """A machine that runs a compute worker, as the engine knows it. Its key is derived, see `tokens.host_key`.
 
-    `generation` is new whenever the host says hello (rule R6); messages name it.
+    `generation` is new whenever the host says hello (rule R6); messages name it. `hello` is the id of the hello that it
+    was given for: empty once the host was marked down, and then nothing that it says counts before another.
     """
 
     name = models.CharField(max_length=255, primary_key=True)
     service = models.OneToOneField(Service, on_delete=models.PROTECT, related_name="compute_host")
     key_serial = models.PositiveIntegerField(default=1)
     generation = models.PositiveIntegerField(default=1)
+    hello = models.CharField(max_length=64, blank=True)
+    hello_at = models.DateTimeField(null=True, blank=True)  # by the host's clock
     is_up = models.BooleanField(default=False)
     fence_command = models.CharField(max_length=1024, blank=True)
 

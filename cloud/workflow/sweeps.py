@@ -85,6 +85,8 @@ def _repair(action: Action, host: Host | None, name: str) -> None:
             mine.update(lease_until=lease_end())  # it waits for its host
     elif any(event.state == EventState.BEGUN and not event.is_past for event in mine):
         take_over(action.pk, action.turn, f"host {name} fell silent at work", spends_attempt=True)
+    elif any(event.generation != host.generation for event in mine):
+        take_over(action.pk, action.turn, f"host {name} has begun anew", spends_attempt=False)
     elif is_late:
         take_over(action.pk, action.turn, f"host {name} did not begin before the deadline", spends_attempt=True)
     else:
@@ -125,14 +127,15 @@ def _one_of_many(action: Action) -> Iterator[None]:
 
 
 def mark_hosts_down() -> None:
-    """Marks hosts as down whose last heartbeat is older than the limit, or that an operator forced down."""
+    """Marks hosts as down whose last heartbeat is older than the limit, or that an operator forced down; and those that
+    said hello and never came. Each has to say hello before anything that it says counts again (rule R6)."""
     before = timezone.now() - timedelta(seconds=settings.DOWN_AFTER)
-    gone = Host.objects.filter(is_up=True).filter(
-        Q(service__last_seen_at__lt=before) | Q(service__last_seen_at=None) | Q(service__is_forced_down=True)
-    )
-    for name in list(gone.values_list("name", flat=True)):
+    silent = Q(service__last_seen_at__lt=before) | Q(service__last_seen_at=None)
+    is_up = Q(is_up=True) & (silent | Q(service__is_forced_down=True))
+    never_came = Q(is_up=False, hello_at__lt=before) & ~Q(hello="")
+    for name in list(Host.objects.filter(is_up | never_came).values_list("name", flat=True)):
         log.warning("host %s is down", name)
-        Host.objects.filter(name=name).update(is_up=False)
+        Host.objects.filter(name=name).update(is_up=False, hello="")
 
 
 def forget_old_rows() -> None:

@@ -234,10 +234,11 @@ class Turn:
         self.unwind()
 
     def _after_refusal(self) -> None:
-        """After a host refused an order of another generation than its own: waits until the two agree."""
+        """After a host refused an order of another generation than its own: waits until it has said hello, which it is
+        told to at its next heartbeat (rule R6)."""
         refused = self._close_open({"code": HostMisdirected.code, "message": "the host has another generation"})
         self.action.attempts += 1
-        if self.action.attempts < settings.STEP_ATTEMPTS or (self._is_past_pivot() and not self._is_late()):
+        if self.action.attempts < 2 * settings.STEP_ATTEMPTS or (self._is_past_pivot() and not self._is_late()):
             self._wait(self.action.attempts)
         else:
             host = refused[0].host
