@@ -13,10 +13,10 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from cloud.workflow import hello
+from cloud.workflow.giving import lease_end
 from cloud.workflow.models import Action, ActionEvent, Host, HostQuery, Service
 from cloud.workflow.signed import sender, sent_at, tell
 from cloud.workflow.states import LIVE, OPEN, EventState
-from cloud.workflow.turn import lease_end
 from hypervisor import reports
 
 log = logging.getLogger(__name__)

@@ -17,11 +17,11 @@ from django.utils.module_loading import import_string
 
 from cloud import context
 from cloud.workflow import legs
+from cloud.workflow.giving import lease_end
 from cloud.workflow.models import Action, ActionEvent, Host, HostQuery
 from cloud.workflow.operation import operation, operations
 from cloud.workflow.runner import take_over
 from cloud.workflow.states import LIVE, OPEN, ActionState, EventState
-from cloud.workflow.turn import lease_end
 
 log = logging.getLogger(__name__)
 
