@@ -158,7 +158,8 @@ class Executor:
         self, journal: TargetJournal, leg: Leg, order: Order, lock_fd: int, entering: int
     ) -> dict[str, Any]:
         entry = journal.find(order["token"])
-        if entry is not None and entry.result is not None:
+        is_unpaid = bool(entering) and entry is not None and (entry.result or {}).get("status") == "failed"
+        if entry is not None and entry.result is not None and not is_unpaid:
             log.info("%s of turn %s was done already", order["name"], order["turn"])
             return entry.result
         if journal.has_open_entry():

@@ -41,9 +41,9 @@ class Giving:
         action.leg = None
         action.not_before = None
 
-    def context(self) -> StepContext:
-        """What a conductor step sees now."""
-        return StepContext(self.action, self.log.outputs(), self.log.excluded(), self._memory)
+    def context(self, host: str = "") -> StepContext:
+        """What a conductor step sees now; `host`: the one that a leg is being made for."""
+        return context_of(self.action, self.log, self._memory, host)
 
     def _host_step(self, seq: int) -> HostStep:
         step = self.operation.sequence[seq]
@@ -64,6 +64,12 @@ class Giving:
     def _host(self, name: str) -> Host:
         return Host.objects.get(name=name)
 
+    def _fence_of(self, name: str) -> Item:
+        """Nothing but the new turn, for a host that was given steps."""
+        given = (e.seq for e in self.log.events if e.host == name and e.verb == Verb.DO)
+        seq = max(given, default=self.action.cursor)
+        return seq, self._host_step(seq), Verb.FENCE
+
     def _give(self, host: Host, items: Sequence[Item]) -> None:
         """Records the steps as given and keeps the leg with the action; it is published after the commit."""
         lease = lease_end()
@@ -71,8 +77,28 @@ class Giving:
             self.log.add(
                 step, seq, verb, EventState.GIVEN, host=host.name, generation=host.generation, lease_until=lease
             )
-        context = self.context()
+        context = self.context(host.name)
         self.action.leg = legs.build(self.action, host, items, self.operation.inputs(context), context.outputs)
+
+    def _owes(self, name: str, items: Sequence[Item]) -> bool:
+        """Makes `items` debts of the host if it is down, to be paid when it says hello (rule R8). False when it is up.
+
+        Its row is locked until the transaction ends: a host that comes up meanwhile sees what it owes.
+        """
+        if self._host(name).is_up:
+            return False
+        host = Host.objects.select_for_update().get(name=name)
+        if host.is_up:
+            return False
+        owed = None
+        if not any(e.host == name and e.turn == self.action.turn and e.owed for e in self.log.events):
+            context = self.context(name)
+            owed = {"inputs": self.operation.inputs(context), "outputs": context.outputs}
+        for seq, step, verb in items:
+            log.warning("host %s is down and owes %s %s", name, verb, step.name)
+            self.log.add(step, seq, verb, EventState.OWED, host=name, generation=host.generation, owed=owed)
+            owed = None
+        return True
 
     def _close_open(self, error: dict[str, Any]) -> list[ActionEvent]:
         """Ends the steps that nobody will answer any more in this turn; those that were open."""
@@ -86,9 +112,18 @@ class Giving:
         """Gives nothing now: the sweep takes the action up again after 1, 2, 4 … seconds, at most a minute."""
         self.action.not_before = timezone.now() + timedelta(seconds=min(2 ** max(failures - 1, 0), 60))
 
-    def _stuck(self, fault: dict[str, Any], event: ActionEvent) -> None:
-        self.action.fault = {**fault, "step": event.name, "host": event.host}
-        log.error("STUCK: %s on %s: %s", event.name, event.host or "the conductor", fault.get("message"))
+    def _wait_for(self, name: str, step: HostStep) -> None:
+        """Waits for a host that is down, and that nobody can stand in for; past the deadline it is STUCK."""
+        if self._is_late():
+            down = {"code": "host.down", "message": f"Host {name} is down, and {step.name} is its to do."}
+            self._stuck(down, step.name, name)
+        else:
+            self.action.attempts += 1
+            self._wait(self.action.attempts)
+
+    def _stuck(self, fault: dict[str, Any], step: str, host: str = "") -> None:
+        self.action.fault = {**fault, "step": step, "host": host}
+        log.error("STUCK: %s on %s: %s", step, host or "the conductor", fault.get("message"))
         self._end(ActionState.STUCK)
 
     def _end(self, state: ActionState) -> None:
@@ -120,6 +155,13 @@ class Giving:
         self.action.save(update_fields=_DECIDED)
         if self.action.leg is not None:
             legs.publish_on_commit([self.action])
+
+
+def context_of(action: Action, log: Log, memory: dict[str, Any], host: str = "") -> StepContext:
+    """What the log of an action comes to, as its operation and its conductor steps get it."""
+    return StepContext(
+        action, log.outputs(), log.excluded(), memory, undone=log.undone(), owing_here=log.owing(), host=host
+    )
 
 
 def lease_end() -> datetime:

@@ -17,7 +17,9 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from cloud import context
+from cloud.workflow import debts
 from cloud.workflow.models import Action, ActionEvent, Host
+from cloud.workflow.operation import operations
 from cloud.workflow.runner import take_over
 from cloud.workflow.signed import sender, sent_at, tell
 from cloud.workflow.states import LIVE, OPEN, ActionState, EventState
@@ -60,7 +62,7 @@ def hello(message: dict[str, Any]) -> None:
             "down_after": settings.DOWN_AFTER,
             "turns": turns,
             "lost": _lost(host, guests, turns),
-            "debts": [],
+            "debts": debts.of(host),
         }
     tell(host, reports.WELCOME, "welcome", answer)
 
@@ -77,25 +79,24 @@ def _lost(host: Host, guests: list[str], turns: dict[str, int]) -> list[str]:
     A guest that an action is at work on here is the action's to deal with; what one left STUCK here is a person's. A
     guest that no action knows is nobody's to remove: the database may have been restored from before it was made.
     """
-    last = {str(action.target_id): action for action in _last_actions(guests, turns)}
-    here = set(
-        ActionEvent.objects.filter(action__in=[action.pk for action in last.values()], host=host.name)
-        .values_list("action", flat=True)
-        .distinct()
-    )
-    idle = [guest for guest, action in last.items() if not _is_about(action, here)]
+    events = ActionEvent.objects.filter(host=host.name, generation__gt=0).exclude(state=EventState.OWED)
+    last = _last_actions(guests, turns)
+    here = set(events.filter(action__in=[action.pk for action in last]).values_list("action", flat=True))
+    lost: list[str] = []
+    idle: list[str] = []
+    for action in last:
+        if action.pk in here and action.state in (*LIVE, ActionState.STUCK):
+            continue
+        is_abandoned = action.state in LIVE and operations()[action.operation].abandons_other_hosts
+        (lost if is_abandoned else idle).append(str(action.target_id))
     owned: set[str] = set()
     for path in settings.WORKFLOW_OWNED_GUESTS:
         owned |= set(import_string(path)(host, idle))
-    return [guest for guest in idle if guest not in owned]
-
-
-def _is_about(action: Action, here: set[uuid.UUID]) -> bool:
-    return action.state in (*LIVE, ActionState.STUCK) and action.pk in here
+    return lost + [guest for guest in idle if guest not in owned]
 
 
 def _last_actions(guests: list[str], turns: dict[str, int]) -> list[Action]:
-    rows = Action.objects.filter(target_id__in=guests).only("pk", "target_id", "turn", "state").order_by("created_at")
+    rows = Action.objects.filter(target_id__in=guests).only("pk", "target_id", "turn", "state", "operation")
     return [action for action in rows if action.turn == turns[str(action.target_id)]]
 
 

@@ -12,7 +12,7 @@ from django.db.models import Max
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from cloud.workflow import hello
+from cloud.workflow import debts, hello
 from cloud.workflow.giving import lease_end
 from cloud.workflow.models import Action, ActionEvent, Host, HostQuery, Service
 from cloud.workflow.signed import sender, sent_at, tell
@@ -50,8 +50,11 @@ def heartbeat(message: dict[str, Any]) -> None:
             host.is_up = bool(same.update(is_up=True))
             log.info("host %s is up, generation %s", host.name, host.generation)
         host.service.last_seen_at = now
+        paid = message.get("paid") or []
+        debts.settle(host, paid)
         if message.get("is_first") and host.is_up:
             hello.begin_anew(host)
+            is_welcome = not debts.are_untold(host, paid)
     if message.get("wants_answer") or not is_welcome:
         said = {"sent_at": message["sent_at"], "of_generation": generation}
         tell(host, reports.HEARD, "heard", {**said, "generation": host.generation if is_welcome else 0})

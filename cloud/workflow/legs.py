@@ -29,9 +29,15 @@ SCHEDULER_QUEUE = "scheduler"
 
 
 def build(
-    action: Action, host: Host, items: Sequence[tuple[int, HostStep, Verb]], inputs: dict[str, Any], outputs: Any
+    action: Action,
+    host: Host,
+    items: Sequence[tuple[int, HostStep, Verb]],
+    inputs: dict[str, Any],
+    outputs: Any,
+    *,
+    turn: int | None = None,
 ) -> dict[str, Any]:
-    """The leg that gives `items` (seq, step, verb) to `host` in the action's turn, each with its token."""
+    """The leg that gives `items` (seq, step, verb) to `host` in `turn` (the action's), each with its token."""
     key = tokens.host_key(host)
     leg = {
         "protocol": reports.PROTOCOL,
@@ -49,7 +55,7 @@ def build(
             "seq": seq,
             "name": step.name,
             "verb": str(verb),
-            "turn": action.turn,
+            "turn": action.turn if turn is None else turn,
             "host": host.name,
             "generation": host.generation,
             "digest": given,

@@ -38,7 +38,7 @@ class Log:
         effects: dict[tuple[int, str], bool] = {}
         for event in self.events:
             key = (event.seq, event.host)
-            is_done = event.state == EventState.DONE
+            is_done = event.state in (EventState.DONE, EventState.OWED)  # as far as this action is concerned (rule R8)
             if event.host and event.generation == 0:
                 continue  # its host was down: it was never given
             if event.verb == Verb.DO:
@@ -51,7 +51,7 @@ class Log:
                     effects.pop(key, None)
             elif event.verb == Verb.FENCE and self.sequence[event.seq].undo is not None:
                 continue  # only of a step without an undo is the fence all that there is to undo
-            elif is_done or event.state == EventState.OWED:
+            elif is_done:
                 effects.pop(key, None)
         return effects
 
@@ -64,6 +64,14 @@ class Log:
             if event.verb == Verb.DO and event.state == EventState.DONE and (event.seq, event.host) in in_effect
         }
 
+    def undone(self) -> dict[str, Any]:
+        """What the last undo of each step returned, by step name."""
+        return {e.name: e.output for e in self.events if e.verb == Verb.UNDO and e.state == EventState.DONE}
+
+    def owing(self) -> frozenset[str]:
+        """Hosts that owe this action something (rule R8)."""
+        return frozenset(event.host for event in self.events if event.state == EventState.OWED)
+
     def hosts(self) -> list[str]:
         """Every host that the log ever gave a step to, first to last."""
         return list(dict.fromkeys(event.host for event in self.events if event.host))
@@ -72,10 +80,10 @@ class Log:
         """Those of `hosts` that nothing has reached since their last step was given forward."""
         left = []
         for host in hosts:
-            mine = [event for event in self.events if event.host == host]
+            mine = [event for event in self.events if event.host == host and event.generation]
             given = max((event.turn for event in mine if event.verb == Verb.DO), default=0)
-            reached = (Verb.UNDO, Verb.FENCE)
-            if not any(e.verb in reached and e.state == EventState.DONE and e.turn > given for e in mine):
+            reached, settled = (Verb.UNDO, Verb.FENCE, Verb.ASK), (EventState.DONE, EventState.OWED)
+            if not any(e.verb in reached and e.state in settled and e.turn > given for e in mine):
                 left.append(host)
         return left
 

@@ -85,6 +85,8 @@ class ActionEvent(models.Model):
     output = models.JSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
     progress = models.JSONField(null=True, blank=True)  # {percent, message, is_past}
+    # {inputs, outputs} for an OWED step and those of its host and turn after it: what they will be given (rule R8)
+    owed = models.JSONField(null=True, blank=True)
     given_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -96,7 +98,10 @@ class ActionEvent(models.Model):
                 fields=["action", "seq", "verb", "host", "turn"], name="one_event_per_step_and_turn"
             )
         ]
-        indexes = [models.Index(fields=["lease_until"], condition=Q(state__in=OPEN), name="event_open_lease")]
+        indexes = [
+            models.Index(fields=["lease_until"], condition=Q(state__in=OPEN), name="event_open_lease"),
+            models.Index(fields=["host"], condition=Q(state=EventState.OWED), name="event_owed"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.verb} {self.name} {self.state}"

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from cloud.workflow.models import Action
+from cloud.workflow.models import Action, ActionEvent
+from cloud.workflow.states import EventState
 from hypervisor.steps import HostStep, Role
 
 
@@ -23,13 +24,17 @@ from hypervisor.steps import HostStep, Role
 class StepContext:
     """What a conductor step gets: the action and what the steps before it returned, by step name.
 
-    `excluded` maps each host on which this action failed already to what it said.
+    `excluded` maps each host on which this action failed already to what it said. `undone`: what the last undo of each
+    step returned, by step name. `host`: the host that a leg is being made for, when `inputs` is asked.
     """
 
     action: Action
     outputs: dict[str, Any]
     excluded: dict[str, str] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
+    undone: dict[str, Any] = field(default_factory=dict)
+    owing_here: frozenset[str] = frozenset()
+    host: str = ""
 
     @property
     def target_id(self) -> Any:
@@ -40,6 +45,13 @@ class StepContext:
     def parameters(self) -> dict[str, Any]:
         """What the request asked for, as the service wrote it."""
         return self.action.parameters
+
+    def owing(self) -> frozenset[str]:
+        """Hosts that owe the target something, to this action or an earlier one: what it holds there it keeps until
+        they have paid (rule R8)."""
+        events = ActionEvent.objects.filter(state=EventState.OWED, action__target_id=self.target_id)
+        others = events.exclude(action=self.action).values_list("host", flat=True)
+        return self.owing_here | frozenset(others)
 
     def once(self, name: str, load: Callable[[], Any]) -> Any:
         """What `load` gives, loaded once in a turn. Who changes such a row changes the remembered one too."""
@@ -92,6 +104,8 @@ class Operation:
     action: ClassVar[str]  # the name in the action log on the wire, stable for ever
     steps: ClassVar[tuple[Step | Pivot, ...]]
     ends_target: ClassVar[bool] = False  # once it succeeded nothing is ever done to its target again
+    # While it is alive, a guest of its target on a host that it gave no step to must go when that host comes back.
+    abandons_other_hosts: ClassVar[bool] = False
     max_attempts: ClassVar[int] = 1  # placements: how often the steps may begin from the first one
 
     sequence: ClassVar[tuple[Step, ...]]
@@ -121,6 +135,9 @@ class Operation:
 
     def succeeded(self, context: StepContext) -> None:
         """Called in the transaction that ends the action as SUCCEEDED."""
+
+    def debt_paid(self, context: StepContext, host: str) -> None:
+        """Called when `host` was down while this action ended, is back, and owes the target nothing any more."""
 
     def failed(self, context: StepContext, fault: dict[str, Any]) -> None:
         """Called in the transaction that ends the action as FAILED, CANCELLED or STUCK; everything given is undone,

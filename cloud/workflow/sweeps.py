@@ -77,12 +77,8 @@ def repair_silent_legs() -> None:
 def _repair(action: Action, host: Host | None, name: str) -> None:
     mine = ActionEvent.objects.filter(action=action, turn=action.turn, state__in=OPEN)
     is_late = timezone.now() > action.deadline
-    may_turn_back = action.state == ActionState.RUNNING and not operation(action.operation).goes_forward_only
     if host is None or not host.is_up:
-        if may_turn_back:
-            take_over(action.pk, action.turn, f"host {name} went down", spends_attempt=True)
-        else:
-            mine.update(lease_until=lease_end())  # it waits for its host
+        take_over(action.pk, action.turn, f"host {name} went down", spends_attempt=False)
     elif any(event.state == EventState.BEGUN and not event.is_past for event in mine):
         take_over(action.pk, action.turn, f"host {name} fell silent at work", spends_attempt=True)
     elif any(event.generation != host.generation for event in mine):
@@ -140,7 +136,8 @@ def mark_hosts_down() -> None:
 
 def forget_old_rows() -> None:
     """Deletes answered queries after minutes, and ended actions after their retention. A target's last one stays, for
-    it holds the target's turn (rule R1), unless it ended the target: no turn comes after a delete."""
+    it holds the target's turn (rule R1), unless it ended the target: no turn comes after a delete. One that a host owes
+    something to stays until it has paid."""
     if not cache.add("workflow.forget_old_rows", True, timeout=_HOUSEKEEPING):
         return
     HostQuery.objects.filter(created_at__lt=timezone.now() - timedelta(minutes=10)).delete()
@@ -150,7 +147,8 @@ def forget_old_rows() -> None:
     )
     ending = [verb.name for verb in operations().values() if verb.ends_target]
     is_last_word = Q(state=ActionState.SUCCEEDED, operation__in=ending)
-    old = Action.objects.filter(Exists(newer) | is_last_word, finished_at__lt=before).order_by("finished_at")
+    is_owed = Exists(ActionEvent.objects.filter(action=OuterRef("pk"), state=EventState.OWED))
+    old = Action.objects.filter(Exists(newer) | is_last_word, ~is_owed, finished_at__lt=before).order_by("finished_at")
     Action.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:_BATCH])).delete()
 
 

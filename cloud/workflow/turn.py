@@ -1,13 +1,14 @@
 """One turn of one action, inside its transaction: reads the log, runs the conductor's steps, gives the next leg.
 
-The order of the methods is the order in which an action lives: begin, go on or resume, forward, failure. The way back is
-in `unwinding.py`; what both stand on in `giving.py`.
+The order of the methods is the order in which an action lives: begin, go on or resume, forward, failure. The way back
+is in `unwinding.py`; what both stand on in `giving.py`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
@@ -117,6 +118,8 @@ class Turn(Unwinding):
                 continue
             hosts = self.operation.hosts(step.role, self.context())
             left = [host for host in hosts if not effects.get((seq, host))]
+            if step.owed and self._is_past_pivot():
+                left = [host for host in left if not self._owes(host, [(seq, step, Verb.DO)])]
             if left:
                 self._give_forward(seq, left)
                 return
@@ -148,7 +151,7 @@ class Turn(Unwinding):
         if self.operation.goes_forward_only and len(left) > 1:
             unfenced = self.log.unfenced(left)
             if unfenced:
-                self._fence(unfenced[0])
+                self._give(self._host(unfenced[0]), [self._fence_of(unfenced[0])])
                 return
         name = left[0]
         effects = self.log.in_effect()
@@ -163,14 +166,17 @@ class Turn(Unwinding):
             if len(hosts) > 1:
                 break
         host = self._host(name)
-        if not host.is_up and not self._is_past_pivot():
+        if not host.is_up and self._is_past_pivot():
+            self._wait_for(name, items[0][1])
+            return
+        if not host.is_up:
             error = {"code": "host.down", "message": f"Host {name} is down.", "next": "reschedule"}
             failed = self.log.add(items[0][1], items[0][0], Verb.DO, EventState.FAILED, host=name, error=error)
             self._after_failure(failed)
             return
         self._give(host, items)
 
-    # --- failure --------------------------------------------------------------------------------------------------------
+    # --- failure ------------------------------------------------------------------------------------------------------
 
     def _after_failure(self, event: ActionEvent) -> None:
         """What the error's type says comes next (`next`: retry, reschedule, abort)."""
@@ -179,12 +185,12 @@ class Turn(Unwinding):
         failures = self.log.failures(event.seq, event.verb, event.host)
         if event.verb in (Verb.UNDO, Verb.FENCE):
             if failures >= settings.STEP_ATTEMPTS:
-                self._stuck(fault, event)
+                self._stuck(fault, event.name, event.host)
             else:
                 self._wait(failures)
         elif self._is_past_pivot():
             if self._is_late():
-                self._stuck(fault, event)
+                self._stuck(fault, event.name, event.host)
             else:
                 self._wait(failures)
         elif way == "retry" and self.action.attempts + 1 < settings.STEP_ATTEMPTS:
@@ -209,6 +215,6 @@ class Turn(Unwinding):
     def _give_up(self, fault: dict[str, Any], event: ActionEvent) -> None:
         """Attempts or time are spent: back; STUCK where there is no way back and no time to go on."""
         if self.action.state == ActionState.UNWINDING or (self._is_past_pivot() and self._is_late()):
-            self._stuck(fault, event)
+            self._stuck(fault, event.name, event.host)
         else:
             self._unwind_because(FAILED, fault, event)

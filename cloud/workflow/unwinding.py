@@ -53,13 +53,14 @@ class Unwinding(Giving):
         self.unwind()
 
     def unwind(self) -> None:
-        """Fences every host that was given a step, then undoes in reverse from the last step given (rule R4)."""
+        """Fences every host that was given a step, then undoes in reverse from the last step given (rule R4). What a
+        host that is down has to do becomes its debt (rule R8)."""
+        involved = list(dict.fromkeys(name for _, name in self.log.in_effect() if name))
+        for name in self.log.unfenced(involved) if len(involved) > 1 else ():
+            if not self._owes(name, [self._fence_of(name)]):
+                self._give(self._host(name), [self._fence_of(name)])
+                return
         effects = self.log.in_effect()
-        involved = list(dict.fromkeys(name for _, name in effects if name))
-        unfenced = self.log.unfenced(involved)
-        if len(involved) > 1 and unfenced:
-            self._fence(unfenced[0])
-            return
         items: list[Item] = []
         leg_host = ""
         for seq, name in sorted(effects, reverse=True):
@@ -69,11 +70,13 @@ class Unwinding(Giving):
                     break
                 if not self._undo(seq, step):
                     return
-            elif not items or name == leg_host:
-                leg_host = name
-                items.append((seq, step, Verb.UNDO if step.undo is not None else Verb.FENCE))
-            else:
+                continue
+            item = (seq, step, Verb.UNDO if step.undo is not None else Verb.FENCE)
+            if items and name != leg_host:
                 break
+            if items or not self._owes(name, [item]):
+                leg_host = name
+                items.append(item)
         if items:
             self._give(self._host(leg_host), items)
         elif self.action.unwind_reason == RESCHEDULE:
@@ -99,12 +102,8 @@ class Unwinding(Giving):
         except Exception as error:  # the undo runner: nothing below may be undone before this is
             log.exception("the undo of %s failed", step.name)
             fault = {"code": "step.broken", "message": f"undo of {step.name}: {type(error).__name__}: {error}"[:500]}
-            self._stuck(fault, self.log.add(step, seq, Verb.UNDO, EventState.FAILED, error=fault, started_at=started))
+            self.log.add(step, seq, Verb.UNDO, EventState.FAILED, error=fault, started_at=started)
+            self._stuck(fault, step.name)
             return False
         self.log.add(step, seq, Verb.UNDO, EventState.DONE, started_at=started)
         return True
-
-    def _fence(self, name: str) -> None:
-        """Gives `name` nothing but the new turn."""
-        seq = max((e.seq for e in self.log.events if e.host == name and e.verb == Verb.DO), default=self.action.cursor)
-        self._give(self._host(name), [(seq, self._host_step(seq), Verb.FENCE)])
