@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 
 def of(host: Host) -> list[dict[str, Any]]:
-    """The legs that the host owes, with tokens of its generation; each in the turn in which it was owed, so that it does
-    not undo what a later turn made there."""
+    """The legs that the host owes, with tokens of its generation; each in the turn in which it was owed, so that
+    it does not undo what a later turn made there."""
     events = ActionEvent.objects.filter(host=host.name, state=EventState.OWED).select_related("action").order_by("id")
     given = {_place(event): event.owed for event in ActionEvent.objects.filter(host=host.name, owed__isnull=False)}
     found = []

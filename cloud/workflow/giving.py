@@ -58,6 +58,10 @@ class Giving:
             return True
         return any(seq == pivot and is_done for (seq, _), is_done in self.log.in_effect().items())
 
+    def _must_go_on(self) -> bool:
+        """There is no turning round, now or before the pivot's host has answered: it is tried until the deadline."""
+        return self.action.asking or self._is_past_pivot()
+
     def _is_late(self) -> bool:
         return timezone.now() > self.action.deadline
 

@@ -52,7 +52,8 @@ def hello(message: dict[str, Any]) -> None:
             # Above what the host says too: a restored database is behind its hosts.
             host.generation = min(max(host.generation, int(message["generation"])), _HIGHEST) + 1
             host.hello, host.hello_at = message["hello"], sent
-            host.save(update_fields=["generation", "hello", "hello_at"])
+            host.is_fenced = False
+            host.save(update_fields=["generation", "hello", "hello_at", "is_fenced"])
             log.info("host %s says hello: its generation is %s", host.name, host.generation)
         guests = [str(uuid.UUID(guest)) for guest in message["guests"]]
         turns = _turns(guests)

@@ -13,6 +13,7 @@ from cloud.workflow.states import OPEN, EventState, Verb
 from hypervisor.steps import Role
 
 _CONDUCTOR = ""
+_NOT_BEGUN = ("host.behind", "host.generation")  # what a host answers that did not do what it was told
 
 
 class Log:
@@ -47,7 +48,7 @@ class Log:
             elif event.verb == Verb.ASK:
                 if is_done and (event.output or {}).get("moved"):
                     effects[key] = True
-                elif is_done:
+                elif is_done and self.sequence[event.seq].undo is None:  # nothing of it is left to undo
                     effects.pop(key, None)
             elif event.verb == Verb.FENCE and self.sequence[event.seq].undo is not None:
                 continue  # only of a step without an undo is the fence all that there is to undo
@@ -71,6 +72,19 @@ class Log:
     def owing(self) -> frozenset[str]:
         """Hosts that owe this action something (rule R8)."""
         return frozenset(event.host for event in self.events if event.state == EventState.OWED)
+
+    def in_doubt(self, pivot: int) -> dict[str, bool]:
+        """Hosts of which nobody knows whether the pivot has happened there (rule R5) → whether they never answered the
+        order, so that it may still be at work; False when they answered that it failed."""
+        doubts: dict[str, bool] = {}
+        for event in self.events:
+            if event.seq != pivot or not event.host or event.generation == 0:
+                continue
+            if event.state in (EventState.DONE, EventState.OWED):
+                doubts.pop(event.host, None)
+            elif event.verb == Verb.DO and (event.error or {}).get("code") not in _NOT_BEGUN:
+                doubts[event.host] = event.started_at is None
+        return doubts
 
     def hosts(self) -> list[str]:
         """Every host that the log ever gave a step to, first to last."""

@@ -154,6 +154,7 @@ class Host(models.Model):
     hello = models.CharField(max_length=64, blank=True)
     hello_at = models.DateTimeField(null=True, blank=True)  # by the host's clock
     is_up = models.BooleanField(default=False)
+    is_fenced = models.BooleanField(default=False)  # confirmed off since it went down: nothing of it runs
     fence_command = models.CharField(max_length=1024, blank=True)
 
     class Meta:

@@ -116,6 +116,9 @@ class Operation:
         if "steps" in cls.__dict__:
             cls.sequence = tuple(item for item in cls.steps if not isinstance(item, Pivot))
             cls.pivot = cls.steps.index(PIVOT) if PIVOT in cls.steps else None
+            pivot = cls.sequence[cls.pivot] if cls.pivot else None
+            if isinstance(pivot, HostStep) and pivot.ask is None:
+                raise TypeError(f"{cls.__name__}: step {pivot.name} after PIVOT needs an `ask`, see rule R5")
 
     @property
     def goes_forward_only(self) -> bool:
@@ -129,6 +132,11 @@ class Operation:
     def inputs(self, context: StepContext) -> dict[str, Any]:
         """What every host step of a leg is given: JSON, the same for the same rows. `guest`: the GuestSpec."""
         return {}
+
+    def moved_when_fenced(self, context: StepContext, host: str) -> bool | None:
+        """Whether the pivot counts as happened when nobody answered and the machine that could is confirmed off. None:
+        that says nothing, and the action waits for the host."""
+        return None
 
     def began(self, context: StepContext) -> None:
         """Called in the transaction that accepts the action's first turn."""

@@ -28,6 +28,12 @@ class TargetBusy(Conflict):
     code = "action.target_busy"
 
 
+class HostIsUp(Conflict):
+    """The host is up."""
+
+    code = "host.is_up"
+
+
 def start_actions(
     *,
     operation: str,
@@ -148,6 +154,16 @@ def enroll_host(*, name: str) -> Host:
         service, _ = Service.objects.get_or_create(binary="nova-compute", host=name)
         host, _ = Host.objects.get_or_create(name=name, defaults={"service": service})
     return host
+
+
+def confirm_fenced(host: Host) -> None:
+    """Notes that the machine of a host that is down is off: a fence command said so, or an admin does. What waits for
+    the host is tried now. Raises HostIsUp (409) for one that is up."""
+    if not Host.objects.filter(pk=host.pk, is_up=False).update(is_fenced=True):
+        raise HostIsUp(f"Host {host.name} is up; force its service down and wait until it is marked down.")
+    now = timezone.now()
+    waiting = Action.objects.filter(state__in=LIVE, not_before__gt=now, events__host=host.name)
+    Action.objects.filter(pk__in=list(waiting.values_list("pk", flat=True))).update(not_before=now)
 
 
 def _take_next_turns(target_type: str, actions: Sequence[Action]) -> None:

@@ -57,8 +57,7 @@ class Turn(Unwinding):
         elif outcome.misdirected:
             self._after_refusal()
         elif outcome.asked is not None:
-            self.action.asking = False
-            self.decide()
+            self._after_answer(outcome.asked)
         elif outcome.failed is not None:
             self._close_open({"code": "leg.ended", "message": f"not begun, for {outcome.failed.name} failed"})
             self._after_failure(outcome.failed)
@@ -71,7 +70,11 @@ class Turn(Unwinding):
         silent = self._close_open({"code": "lease.expired", "message": why})
         if spends_attempt:
             self.action.attempts += 1
-        if silent and (self.action.attempts >= settings.STEP_ATTEMPTS or self._is_late()):
+        if self.action.asking and silent and self._is_late():
+            self._stuck(describe(HostSilent(why)), silent[0].name, silent[0].host)
+        elif self.action.asking:
+            self.decide()
+        elif silent and (self.action.attempts >= settings.STEP_ATTEMPTS or self._is_late()):
             self._give_up(describe(HostSilent(why)), silent[0])
         else:
             self.decide()
@@ -83,6 +86,9 @@ class Turn(Unwinding):
         self._close_open(fault)
         self.action.attempts += 1
         if self.action.attempts >= settings.STEP_ATTEMPTS:
+            if self._must_go_on() and not self._is_late():
+                self._wait(self.action.attempts)
+                return
             self.action.attempts = 0
             self.action.fault = fault
             if self.action.state == ActionState.UNWINDING or self.action.unwind_reason or self._is_past_pivot():
@@ -102,6 +108,8 @@ class Turn(Unwinding):
             self._unwind_because(self.action.unwind_reason, self.action.fault or {})
         elif self.action.cancel_requested:
             self._unwind_because(CANCELLED, {"code": "action.cancelled", "message": "Cancelled by the user."})
+        elif self._is_pivot_unanswered():
+            self._unwind_because(FAILED, describe(HostSilent("Its host did not answer at the point of no return.")))
         else:
             self.forward()
 
@@ -160,7 +168,9 @@ class Turn(Unwinding):
             if isinstance(step, ConductorStep) or effects.get((q, name)):
                 break
             hosts = self.operation.hosts(step.role, self.context())
-            if name not in hosts or (q > seq and hosts != (name,)):
+            if name not in hosts or (q > seq and (hosts != (name,) or q == self.operation.pivot)):
+                break  # the pivot begins a leg of its own: it is not given while the step before it may fail
+            if items and step.on_control != items[0][1].on_control:
                 break
             items.append((q, step, Verb.DO))
             if len(hosts) > 1:
@@ -183,7 +193,12 @@ class Turn(Unwinding):
         fault = event.error or {}
         way = fault.get("next", "abort")
         failures = self.log.failures(event.seq, event.verb, event.host)
-        if event.verb in (Verb.UNDO, Verb.FENCE):
+        if event.verb == Verb.ASK:
+            if self._is_late():
+                self._stuck(fault, event.name, event.host)
+            else:
+                self._wait(failures)
+        elif event.verb in (Verb.UNDO, Verb.FENCE):
             if failures >= settings.STEP_ATTEMPTS:
                 self._stuck(fault, event.name, event.host)
             else:
@@ -206,7 +221,7 @@ class Turn(Unwinding):
         told to at its next heartbeat (rule R6)."""
         refused = self._close_open({"code": HostMisdirected.code, "message": "the host has another generation"})
         self.action.attempts += 1
-        if self.action.attempts < 2 * settings.STEP_ATTEMPTS or (self._is_past_pivot() and not self._is_late()):
+        if self.action.attempts < 2 * settings.STEP_ATTEMPTS or (self._must_go_on() and not self._is_late()):
             self._wait(self.action.attempts)
         else:
             host = refused[0].host
@@ -214,7 +229,7 @@ class Turn(Unwinding):
 
     def _give_up(self, fault: dict[str, Any], event: ActionEvent) -> None:
         """Attempts or time are spent: back; STUCK where there is no way back and no time to go on."""
-        if self.action.state == ActionState.UNWINDING or (self._is_past_pivot() and self._is_late()):
+        if self.action.state == ActionState.UNWINDING or (self._must_go_on() and self._is_late()):
             self._stuck(fault, event.name, event.host)
         else:
             self._unwind_because(FAILED, fault, event)

@@ -39,18 +39,65 @@ class Unwinding(Giving):
         where = {"step": event.name, "host": event.host} if event else {}
         self.action.unwind_reason = reason
         self.action.fault = {"step": "", "host": "", **fault, **where}
-        pivot = self.operation.pivot
-        if pivot is not None:
-            for (seq, name), is_done in self.log.in_effect().items():
-                if seq == pivot and not is_done:
-                    self.action.asking = True
-                    self._give(self._host(name), [(seq, self._host_step(seq), Verb.ASK)])
-                    return
+        if self._ask():
+            return
         self.action.state = ActionState.UNWINDING
         self.action.attempts = 0
-        # The way back has as much time as the way there: what was too slow forward must not end STUCK for that.
-        self.action.deadline = max(self.action.deadline, timezone.now() + timedelta(seconds=settings.ACTION_DEADLINE))
+        self._give_time()
         self.unwind()
+
+    # --- the pivot (rule R5) ------------------------------------------------------------------------------------------
+
+    def _is_pivot_unanswered(self) -> bool:
+        """Its host was told to and never said what came of it: it is neither done nor undone."""
+        pivot = self.operation.pivot
+        return pivot is not None and any(self.log.in_doubt(pivot).values())
+
+    def _ask(self) -> bool:
+        """Asks the pivot's host whether it has happened. False when there is nothing to ask.
+
+        The question comes in a new turn and under the lock: whatever the host was told before cannot begin any more.
+        """
+        pivot = self.operation.pivot
+        name = next(iter(self.log.in_doubt(pivot)), None) if pivot is not None else None
+        if pivot is None or name is None:
+            return False
+        if not self.action.asking:
+            self.action.asking, self.action.attempts = True, 0
+            self._give_time()
+        host, step = self._host(name), self._host_step(pivot)
+        if host.is_up:
+            self._give(host, [(pivot, step, Verb.ASK)])
+            return True
+        moved = self.operation.moved_when_fenced(self.context(), name) if host.is_fenced else None
+        if moved is None:
+            self._wait_for(name, step)
+        else:
+            output = {"moved": moved, "fenced": True}
+            made = {"host": name, "generation": host.generation, "output": output}
+            self._after_answer(self.log.add(step, pivot, Verb.ASK, EventState.DONE, **made))
+        return True
+
+    def _after_answer(self, asked: ActionEvent) -> None:
+        """Moved: forward. Not moved: back. Neither said: asked again."""
+        moved = (asked.output or {}).get("moved")
+        if not isinstance(moved, bool):
+            asked.state, asked.error = EventState.FAILED, {"code": "step.unknown", "message": "It did not say."}
+            self.log.record(asked)
+            self._wait(self.log.failures(asked.seq, asked.verb, asked.host))
+            return
+        log.info("%s on %s: %s", asked.name, asked.host, "it has moved" if moved else "it has not moved")
+        self.action.asking, self.action.attempts = False, 0
+        if moved:
+            self.action.unwind_reason, self.action.fault = "", None
+            self._give_time()
+        self.decide()
+
+    def _give_time(self) -> None:
+        """A new direction has as much time as the first: what was too slow there must not end STUCK here for that."""
+        self.action.deadline = max(self.action.deadline, timezone.now() + timedelta(seconds=settings.ACTION_DEADLINE))
+
+    # --- undoing ------------------------------------------------------------------------------------------------------
 
     def unwind(self) -> None:
         """Fences every host that was given a step, then undoes in reverse from the last step given (rule R4). What a
@@ -72,7 +119,7 @@ class Unwinding(Giving):
                     return
                 continue
             item = (seq, step, Verb.UNDO if step.undo is not None else Verb.FENCE)
-            if items and name != leg_host:
+            if items and (name != leg_host or step.on_control != items[0][1].on_control):
                 break
             if items or not self._owes(name, [item]):
                 leg_host = name
