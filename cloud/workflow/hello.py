@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Max, Q
+from django.db.models import F, Max, Q, QuerySet
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -56,49 +56,53 @@ def hello(message: dict[str, Any]) -> None:
             host.save(update_fields=["generation", "hello", "hello_at", "is_fenced"])
             log.info("host %s says hello: its generation is %s", host.name, host.generation)
         guests = [str(uuid.UUID(guest)) for guest in message["guests"]]
-        turns = _turns(guests)
+        last = _last_actions(guests)
+        given = ActionEvent.objects.filter(host=host.name, generation__gt=0, action__target_id__in=guests)
+        given = given.exclude(state=EventState.OWED)
         answer = {
             "hello": host.hello,
             "generation": host.generation,
             "down_after": settings.DOWN_AFTER,
-            "turns": turns,
-            "lost": _lost(host, guests, turns),
+            "turns": _turns(given, last),
+            "lost": _lost(host, given, last),
             "debts": debts.of(host),
         }
     tell(host, reports.WELCOME, "welcome", answer)
 
 
-def _turns(targets: list[str]) -> dict[str, int]:
-    """The turn of each target that has one."""
-    rows = Action.objects.filter(target_id__in=targets).values("target_id").annotate(turn=Max("turn"))
-    return {str(row["target_id"]): row["turn"] for row in rows}
+def _last_actions(guests: list[str]) -> list[Action]:
+    """The action that each of the guests had last; none of a guest that the database does not know."""
+    columns = ("pk", "target_id", "turn", "state", "operation")
+    rows = Action.objects.filter(target_id__in=guests).order_by("turn", "created_at").only(*columns)
+    return list({action.target_id: action for action in rows}.values())
 
 
-def _lost(host: Host, guests: list[str], turns: dict[str, int]) -> list[str]:
+def _turns(given: QuerySet[ActionEvent], last: list[Action]) -> dict[str, int]:
+    """The turn of each guest that the host has to have seen: above all that it was given, not above what it owes."""
+    rows = given.values("action__target_id").annotate(turn=Max("turn"))
+    highest = {row["action__target_id"]: row["turn"] for row in rows}
+    return {str(action.target_id): highest.get(action.target_id, action.turn - 1) + 1 for action in last}
+
+
+def _lost(host: Host, given: QuerySet[ActionEvent], last: list[Action]) -> list[str]:
     """Those of the guests that are not the host's any more, in the eyes of the rooms, and that no action is about.
 
     A guest that an action is at work on here is the action's to deal with; what one left STUCK here is a person's. A
     guest that no action knows is nobody's to remove: the database may have been restored from before it was made.
     """
-    events = ActionEvent.objects.filter(host=host.name, generation__gt=0).exclude(state=EventState.OWED)
-    last = _last_actions(guests, turns)
-    here = set(events.filter(action__in=[action.pk for action in last]).values_list("action", flat=True))
+    here = set(given.values_list("action", flat=True))
     lost: list[str] = []
     idle: list[str] = []
     for action in last:
         if action.pk in here and action.state in (*LIVE, ActionState.STUCK):
             continue
-        is_abandoned = action.state in LIVE and operations()[action.operation].abandons_other_hosts
+        verb = operations().get(action.operation)
+        is_abandoned = action.state in LIVE and verb is not None and verb.abandons_other_hosts
         (lost if is_abandoned else idle).append(str(action.target_id))
     owned: set[str] = set()
     for path in settings.WORKFLOW_OWNED_GUESTS:
         owned |= set(import_string(path)(host, idle))
     return lost + [guest for guest in idle if guest not in owned]
-
-
-def _last_actions(guests: list[str], turns: dict[str, int]) -> list[Action]:
-    rows = Action.objects.filter(target_id__in=guests).only("pk", "target_id", "turn", "state", "operation")
-    return [action for action in rows if action.turn == turns[str(action.target_id)]]
 
 
 def begin_anew(host: Host) -> None:

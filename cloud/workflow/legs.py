@@ -65,7 +65,8 @@ def build(
         order["is_last"] = False
         orders.append(order)
     orders[-1]["is_last"] = True
-    return {"leg": leg, "orders": orders}
+    queue = reports.control_queue_of if items[0][1].on_control else reports.queue_of
+    return {"leg": leg, "orders": orders, "queue": queue(host.name)}
 
 
 def publish(actions: Sequence[Action], first_role: Role | None = None) -> None:
@@ -119,7 +120,7 @@ def first_report(action: Action) -> dict[str, Any]:
 
 def _chain(message: dict[str, Any]) -> Any:
     orders = message["orders"]
-    queue = reports.queue_of(orders[0]["host"])
+    queue = message["queue"]
     # What Flower and event listeners see of the arguments: not the inputs, which hold user data and signed addresses.
     shown = {"argsrepr": f"({message['leg']['target']},)", "kwargsrepr": "{}"}
     signatures = [app.signature(orders[0]["task"], args=[message["leg"], orders[0]], queue=queue, **shown)]

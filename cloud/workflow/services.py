@@ -42,12 +42,14 @@ def start_actions(
     project_id: str,
     user_id: str,
     parameters: dict[str, Any] | Sequence[dict[str, Any]],
+    parent: Action | None = None,
     is_new: bool = False,
 ) -> list[Action]:
     """Writes one PENDING action for each target and publishes them when the transaction commits.
 
-    `parameters` is one for all or one each. `is_new` says that the targets were made in this transaction, so none had
-    an action before. Raises TargetBusy (409) when a live action holds a target; nothing is written then.
+    `parameters` is one for all or one each. `parent`: the action that these belong to, or are about. `is_new` says that
+    the targets were made in this transaction, so none had an action before. Raises TargetBusy (409) when a live action
+    holds a target; nothing is written then.
     """
     each = [parameters] * len(targets) if isinstance(parameters, dict) else list(parameters)
     now = timezone.now()
@@ -56,6 +58,7 @@ def start_actions(
             target_type=target_type,
             target_id=target,
             operation=operation,
+            parent=parent,
             project_id=project_id,
             user_id=user_id,
             request_id=context.request_id(),

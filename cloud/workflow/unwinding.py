@@ -74,8 +74,10 @@ class Unwinding(Giving):
             self._wait_for(name, step)
         else:
             output = {"moved": moved, "fenced": True}
-            made = {"host": name, "generation": host.generation, "output": output}
-            self._after_answer(self.log.add(step, pivot, Verb.ASK, EventState.DONE, **made))
+            said = self.log.add(
+                step, pivot, Verb.ASK, EventState.DONE, host=name, generation=host.generation, output=output
+            )
+            self._after_answer(said)
         return True
 
     def _after_answer(self, asked: ActionEvent) -> None:

@@ -50,7 +50,8 @@ class HostStep:
 
     `ask` answers {"moved": bool} for a pivot (rule R5). `once`: the step cannot see its own effect, so it is never
     repeated (rule R10). `owed`: past the pivot, a host that is down does it when it is back, and the action does not
-    wait for that (rule R8). `on_control`: the host's control process does it, however busy the other one is.
+    wait for that (rule R8). `on_control`: the host's control process does it, however busy the other one is; it has two
+    threads, so such a step takes seconds at most.
     """
 
     name: str
