@@ -136,6 +136,7 @@ WORKFLOW_SWEEPS = [
 ]
 WORKFLOW_HEARTBEAT_OBSERVERS = ["scheduling.inventory.observe", "instances.power_states.observe_heartbeat"]
 WORKFLOW_GUEST_OBSERVERS = ["instances.power_states.observe_event"]
+WORKFLOW_OWNED_GUESTS = ["instances.ownership.owned_guests"]
 
 # --- images -----------------------------------------------------------------------------------------------------------
 IMAGE_MAX_BYTES = env.int("IMAGE_MAX_BYTES", default=64 * 1024**3)

@@ -24,6 +24,8 @@ from hypervisor.steps.declare import HostStep
 
 log = logging.getLogger(__name__)
 
+_POLL = 0.02  # seconds
+
 Order = dict[str, Any]
 Leg = dict[str, Any]
 
@@ -66,6 +68,7 @@ class Executor:
     driver: Driver
     journal: Journal
     steps: dict[str, HostStep] = field(default_factory=lambda: {step.name: step for step in HOST_STEPS})
+    patience: float = 5.0  # seconds that an order waits for the host to be welcomed
     fault_points: Callable[[str, Order], None] = lambda point, order: None  # tests die here
     _in_hand: set[str] = field(default_factory=set)
     _running: dict[str, RunningStep] = field(default_factory=dict)
@@ -88,14 +91,17 @@ class Executor:
         with self._guard:
             return any(running.leg["target"] == target_id for running in self._running.values())
 
-    def carry(self, leg: Leg, order: Order) -> dict[str, Any] | None:
+    def carry(self, leg: Leg, order: Order, *, entering: int = 0) -> dict[str, Any] | None:
         """Does what `order` says and gives its signed result; None when nobody should hear of it.
 
+        `entering`: the generation that the host is about to enter; what it owes it pays before that, under this one.
         Never raises for what a step does wrong: that is in the result.
         """
         ids = {"request_id": leg.get("request_id"), "action": leg.get("action"), "instance": leg.get("target")}
         with context.bound(**ids, host=self.name):
             refusal = self._refusal(leg, order)
+            if refusal is None and entering != order["generation"]:
+                refusal = self._refusal_of_generation(leg, order)
             if refusal is not None:
                 return refusal or None
             journal = self.journal.of(leg["target"])
@@ -105,7 +111,7 @@ class Executor:
                     if highest > order["turn"]:
                         raise Behind(highest)
                     with journal.locked(order["turn"], order["token"]) as lock_fd:
-                        return self._under_lock(journal, leg, order, lock_fd)
+                        return self._under_lock(journal, leg, order, lock_fd, entering)
             except Behind as behind:
                 log.warning("refused %s of turn %s: %s", order["name"], order["turn"], behind)
                 return self._result(leg, order, "behind", time.time(), output={"highest": behind.highest})
@@ -129,14 +135,33 @@ class Executor:
         if order["name"] not in self.steps:
             unknown = StepUnknown(f"This host knows no step {order['name']!r}; upgrade it.", step=order["name"])
             return self._result(leg, order, "failed", time.time(), error=describe(unknown))
-        if order["generation"] != self.journal.generation():
-            current = self.journal.generation()
-            return self._result(leg, order, "refused", time.time(), output={"generation": current})
         return None
 
-    def _under_lock(self, journal: TargetJournal, leg: Leg, order: Order, lock_fd: int) -> dict[str, Any]:
+    def _refusal_of_generation(self, leg: Leg, order: Order) -> dict[str, Any] | None:
+        """The same for the generation (rule R6). An order of one that the host does not know yet overtook the answer to
+        its hello, and waits for that; one that nobody answers in time is dropped, and its leg is sent again."""
+        standing = self.journal.standing
+        until, pause = time.monotonic() + self.patience, threading.Event()
+        while not (current := standing.current()):
+            if 0 < order["generation"] <= standing.known():
+                break
+            if time.monotonic() >= until:
+                log.warning("dropped %s of generation %s: not welcomed", order["name"], order["generation"])
+                return {}
+            pause.wait(_POLL)
+        return None if current == order["generation"] else self._refused(leg, order)
+
+    def _refused(self, leg: Leg, order: Order) -> dict[str, Any]:
+        known = self.journal.standing.known()
+        log.warning("refused %s of generation %s: this is %s", order["name"], order["generation"], known)
+        return self._result(leg, order, "refused", time.time(), output={"generation": known})
+
+    def _under_lock(
+        self, journal: TargetJournal, leg: Leg, order: Order, lock_fd: int, entering: int
+    ) -> dict[str, Any]:
         entry = journal.find(order["token"])
-        if entry is not None and entry.result is not None:
+        is_unpaid = bool(entering) and entry is not None and (entry.result or {}).get("status") == "failed"
+        if entry is not None and entry.result is not None and not is_unpaid:
             log.info("%s of turn %s was done already", order["name"], order["turn"])
             return entry.result
         if journal.has_open_entry():
@@ -154,7 +179,10 @@ class Executor:
             result = self._result(leg, order, "failed", started, error=describe(error))
         else:
             self.fault_points("before_begin", order)
-            journal.begin(order["token"], {"name": order["name"], "verb": order["verb"], "turn": order["turn"]})
+            with self.journal.standing.held(order["generation"]) as is_current:
+                if not is_current and entering != order["generation"]:
+                    return self._refused(leg, order)
+                journal.begin(order["token"], {"name": order["name"], "verb": order["verb"], "turn": order["turn"]})
             with self._at_work(leg, order) as running:
                 result = self._act(step, StepProgress(journal, running, lock_fd), leg, order, started)
             self.fault_points("before_record", order)
@@ -165,8 +193,7 @@ class Executor:
     def _act(self, step: HostStep, progress: StepProgress, leg: Leg, order: Order, started: float) -> dict[str, Any]:
         self.fault_points("before_effect", order)
         try:
-            work = {"do": step.do, "undo": step.undo, "ask": step.ask, "fence": None}[order["verb"]]
-            output = work(self._step_host(progress, leg)) if work is not None else None
+            output = self._work(step, order)(self._step_host(progress, leg))
         except StepError as error:
             log.warning("%s failed: %s", order["name"], error.message)
             return self._result(leg, order, "failed", started, error=describe(error))
@@ -180,6 +207,16 @@ class Executor:
             return self._result(leg, order, "failed", started, error=describe(broken))
         log.info("%s %s in %.0f ms", order["verb"], order["name"], (time.time() - started) * 1000)
         return self._result(leg, order, "done", started, output=output)
+
+    @staticmethod
+    def _work(step: HostStep, order: Order) -> Callable[[StepHost], dict[str, Any] | None]:
+        """What the verb means. A fence does nothing: the turn that came with it is all."""
+        if order["verb"] == "fence":
+            return lambda _: None
+        work = {"do": step.do, "undo": step.undo, "ask": step.ask}[order["verb"]]
+        if work is None:
+            raise StepUnknown(f"Step {step.name} has no {order['verb']}; this host and its conductors differ.")
+        return work
 
     def _step_host(self, progress: StepProgress, leg: Leg) -> StepHost:
         inputs = leg["inputs"]

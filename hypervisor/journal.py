@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hypervisor.standing import Standing
+
 log = logging.getLogger(__name__)
 
 _POLL = 0.05
@@ -174,24 +176,18 @@ class TargetJournal:
 
 
 class Journal:
-    """The journals of all targets of one host, and the host's generation."""
+    """The journals of all targets of one host, and where the host stands (rule R6)."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.standing = Standing(directory)
 
     def of(self, target_id: str) -> TargetJournal:
         """The journal of a target. The id must be one path component."""
         if "/" in target_id or target_id in ("", ".", ".."):
             raise ValueError(f"not a target id: {target_id!r}")
         return TargetJournal(self.directory / target_id)
-
-    def generation(self) -> int:
-        """The host's generation; 1 until it is given another (rule R6)."""
-        try:
-            return int((self.directory / "generation").read_text())
-        except FileNotFoundError:
-            return 1
 
     def prune(self, older_than_days: int, keep: set[str]) -> int:
         """Removes the journals of targets outside `keep` that were not touched for so long; says how many."""

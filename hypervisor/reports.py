@@ -1,4 +1,5 @@
-"""What a host says: results of steps, renewals of leases, heartbeats, changes of guests. Each signed with its own key.
+"""What a host says: hello, results of steps, renewals of leases, heartbeats, changes of guests; and what is said to it.
+Each message is signed with the host's own key.
 
 Shapes are plain JSON; `PROTOCOL` is on every message in both directions, and conductors read N and N−1 (rule R12).
 Tokens and signatures are HMAC-SHA256 (rule R7).
@@ -15,15 +16,19 @@ PROTOCOL = 1
 READABLE = (PROTOCOL, PROTOCOL - 1)
 
 ADVANCE = "workflow.advance"
+HELLO = "workflow.hello"
 RENEW = "workflow.renew"
 HEARTBEAT = "workflow.heartbeat"
 GUEST_CHANGED = "workflow.guest_changed"
 ANSWER = "workflow.answer"
+WELCOME = "hypervisor.welcome"  # the answer to a hello, on the control queue
+HEARD = "hypervisor.heard"  # a heartbeat was heard, or its host has to say hello first
 CONDUCTOR_QUEUE = "conductor"
 
 
 class StepResult(TypedDict):
-    """What one step ended with. `status` is `done`, `failed` or `behind` (the host has seen a higher turn)."""
+    """What one step ended with. `status` is `done`, `failed`, `behind` (the host has seen a higher turn) or `refused`
+    (it has another generation)."""
 
     seq: int
     name: str
@@ -90,12 +95,12 @@ _RESULT_FIELDS = (
 
 
 def signed_message(key: str, kind: str, body: dict[str, Any]) -> dict[str, Any]:
-    """A message from a host: `body` with protocol and signature."""
+    """A message from a host, or to it: `body` with protocol and signature."""
     message = {**body, "protocol": PROTOCOL}
     return {**message, "signature": sign(key, kind, message)}
 
 
 def is_genuine(key: str, kind: str, message: dict[str, Any]) -> bool:
-    """Whether a message of this kind was signed by the host with that key, in a protocol that is read here."""
+    """Whether a message of this kind was signed with that key, in a protocol that is read here."""
     unsigned = {name: value for name, value in message.items() if name != "signature"}
     return unsigned.get("protocol") in READABLE and is_signed(message.get("signature"), key, kind, unsigned)

@@ -1,9 +1,11 @@
 """The compute worker: Celery tasks out of the declared steps, on the queue of this host. No Django, no database.
 
-    celery -A hypervisor.worker worker -P threads -Q compute.<host>        operations, heartbeat, events
-    KILONOVA_CTL=1 celery -A hypervisor.worker worker -P threads -Q compute.<host>.ctl      aborts and queries
+    celery -A hypervisor.worker worker -P threads -Q compute.<host>        hello, operations, heartbeat, events
+    KILONOVA_CTL=1 celery -A hypervisor.worker worker -P threads -Q compute.<host>.ctl      aborts, queries, answers
 
-The two are processes of their own and share the journal. With the simulated driver one worker may serve many hosts.
+The two are processes of their own and share the journal; a host needs both: what is said to its hello and heartbeats
+comes to the control process, so that a busy pool never keeps them waiting. With the simulated driver one worker may
+serve many hosts.
 """
 
 from __future__ import annotations
@@ -14,12 +16,12 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import Ignore
-from celery.signals import setup_logging, worker_ready, worker_shutdown
+from celery.signals import setup_logging, worker_init, worker_ready, worker_shutdown
 
 from cloud import broker
 from cloud import logging as cloud_logging
 from cloud.errors import CloudError, describe
-from hypervisor import delivery, drivers, reports
+from hypervisor import delivery, drivers, hearing, reports
 from hypervisor.agent import Agent
 from hypervisor.config import HostConfig, from_environment
 from hypervisor.executor import Executor
@@ -72,6 +74,16 @@ def carry(leg: dict[str, Any], order: dict[str, Any]) -> dict[str, Any]:
     return carried
 
 
+def welcome(answer: dict[str, Any]) -> None:
+    """The conductors' answer to a hello."""
+    hearing.hear(EXECUTORS, reports.WELCOME, answer)
+
+
+def heard(said: dict[str, Any]) -> None:
+    """What the conductors say of a heartbeat."""
+    hearing.hear(EXECUTORS, reports.HEARD, said)
+
+
 def answer_query(query: dict[str, Any]) -> None:
     """Answers one question of the API through the conductors."""
     executor = EXECUTORS.get(query.get("host", ""))
@@ -95,6 +107,8 @@ def answer_query(query: dict[str, Any]) -> None:
 for _name in sorted({step.task_name(verb) for step in HOST_STEPS for verb in ("do", "undo", "ask", "fence")}):
     app.task(name=_name, resultrepr_maxsize=0)(carry)  # results hold inputs: not for Flower
 app.task(name="hypervisor.answer_query")(answer_query)
+app.task(name=reports.WELCOME)(welcome)
+app.task(name=reports.HEARD)(heard)
 app.finalize()
 broker.only_listed_tasks(app, "hypervisor.")
 
@@ -103,6 +117,13 @@ broker.only_listed_tasks(app, "hypervisor.")
 def _configure_logging(**_: Any) -> None:
     process = "compute-ctl" if IS_CONTROL else "compute"
     cloud_logging.configure(process, log_dir=CONFIGS[0].log_dir, debug=CONFIGS[0].debug)
+
+
+@worker_init.connect  # before the first order is taken from a queue
+def _leave(**_: Any) -> None:
+    for agent in AGENTS:
+        if agent.speaks_for_host:
+            agent.leave()
 
 
 @worker_ready.connect

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from cloud.workflow.models import Action, Host
-from cloud.workflow.states import LIVE
+from cloud.workflow.hosts import is_current
+from cloud.workflow.models import Host
 from instances.models import Instance
 from instances.states import PowerState, VmState
 
@@ -23,15 +23,14 @@ def observe_event(host: Host, message: dict[str, Any]) -> None:
 
 
 def observe_heartbeat(host: Host, message: dict[str, Any]) -> None:
-    """The guests of a heartbeat: those whose power_state the database has otherwise, and no action is alive on."""
+    """The guests of a heartbeat: those whose power_state the database has otherwise, where that is news."""
     seen = {guest["instance_id"]: guest for guest in message.get("guests", ())}
     if not seen:
         return
     rows = Instance.objects.filter(pk__in=seen, host=host.name, task_state=None, deleted_at=None)
     for pk, power_state in rows.values_list("pk", "power_state"):
         guest = seen[str(pk)]
-        is_busy = Action.objects.filter(target_id=pk, state__in=LIVE)
-        if guest["power_state"] != power_state and not is_busy.exists():
+        if guest["power_state"] != power_state and is_current(host, pk, guest.get("turn", 0)):
             _follow(host, guest)
 
 

@@ -6,7 +6,7 @@ Inside a transaction these make no savepoint of their own: the engine runs each 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from django.db import transaction
@@ -121,12 +121,12 @@ def _wanted(spec: RequestSpec) -> tuple[int, int, int]:
 
 
 @transaction.atomic(savepoint=False)
-def release(consumer: UUID, host: str | None = None) -> int:
-    """Gives back what `consumer` holds on `host`, or everywhere. Returns how many allocations it held.
+def release(consumer: UUID, host: str | None = None, *, except_on: Collection[str] = ()) -> int:
+    """Gives back what `consumer` holds on `host`, or everywhere but `except_on`. Returns how many allocations it held.
 
     May run twice, and twice at once: the counters are lowered by exactly the rows that this call deleted.
     """
-    rows = Allocation.objects.filter(consumer=consumer)
+    rows = Allocation.objects.filter(consumer=consumer).exclude(host__in=except_on)
     if host is not None:
         rows = rows.filter(host=host)
     released = 0

@@ -139,7 +139,7 @@ class HostAdmin(admin.ModelAdmin):
     list_display = ("name", "is_up", "generation", "key_serial")
     list_filter = ("is_up",)
     search_fields = ("name",)
-    readonly_fields = ("name", "service", "is_up", "generation", "key_serial")
+    readonly_fields = ("name", "service", "is_up", "generation", "hello", "hello_at", "key_serial")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -13,72 +12,79 @@ from django.db.models import Max
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from cloud.workflow import tokens
+from cloud.workflow import debts, hello
+from cloud.workflow.giving import lease_end
 from cloud.workflow.models import Action, ActionEvent, Host, HostQuery, Service
+from cloud.workflow.signed import sender, sent_at, tell
 from cloud.workflow.states import LIVE, OPEN, EventState
-from cloud.workflow.turn import lease_end
 from hypervisor import reports
 
 log = logging.getLogger(__name__)
 
 
 @cache
-def _observers(setting: str) -> tuple[Any, ...]:
+def observers(setting: str) -> tuple[Any, ...]:
+    """The callables that a setting names."""
     return tuple(import_string(path) for path in getattr(settings, setting))
 
 
-def _sender(kind: str, message: dict[str, Any]) -> Host | None:
-    """The host that signed `message`; None when nobody known did."""
-    host = Host.objects.select_related("service").filter(name=message.get("host")).first()
-    if host is None:
-        log.error("dropped a %s of an unknown host %r: enrol it with manage.py enroll_host", kind, message.get("host"))
-        return None
-    if not reports.is_genuine(tokens.host_key(host), kind, message):
-        log.error("dropped a %s that host %s did not sign", kind, host.name)
-        return None
-    return host
-
-
 def heartbeat(message: dict[str, Any]) -> None:
-    """Marks the host as seen (and up), and lets the rooms see its inventory and guests."""
-    host = _sender("heartbeat", message)
-    if host is None:
+    """Marks the host as seen (and up), and lets the rooms see its inventory and guests.
+
+    One that has to say hello first is told so, and does not count as seen (rule R6).
+    """
+    host = sender("heartbeat", message)
+    sent = sent_at("heartbeat", host, message) if host is not None else None
+    if host is None or sent is None:
         return
-    sent = datetime.fromtimestamp(float(message["sent_at"]), UTC)
     now = timezone.now()
-    if (now - sent).total_seconds() > settings.DOWN_AFTER:
-        # It waited in a queue and says nothing of now; or the clocks differ, and then this is all that is ever heard.
-        log.warning("passed over a heartbeat of host %s, sent at %s: late, or its clock is behind", host.name, sent)
-        return
-    seen = Service.objects.filter(pk=host.service_id).exclude(last_seen_at__gte=min(sent, now))
-    if not seen.update(last_seen_at=min(sent, now)):
-        return  # replayed, or overtaken by a later one
-    if not host.is_up and not host.service.is_forced_down:
-        Host.objects.filter(pk=host.pk).update(is_up=True)
-        host.is_up = True
-        log.info("host %s is up", host.name)
-    host.service.last_seen_at = now
-    for observe in _observers("WORKFLOW_HEARTBEAT_OBSERVERS"):
-        observe(host, message)
+    generation = message.get("generation")
+    is_welcome = bool(host.hello) and generation == host.generation
+    if is_welcome:
+        seen = Service.objects.filter(pk=host.service_id).exclude(last_seen_at__gte=min(sent, now))
+        if not seen.update(last_seen_at=min(sent, now)):
+            return  # replayed, or overtaken by a later one
+        if not host.is_up and not host.service.is_forced_down:
+            # Compared again: it may have been marked down, or said hello, since it was read.
+            same = Host.objects.filter(pk=host.pk, hello=host.hello, generation=host.generation)
+            host.is_up = bool(same.update(is_up=True))
+            log.info("host %s is up, generation %s", host.name, host.generation)
+        host.service.last_seen_at = now
+        paid = message.get("paid") or []
+        debts.settle(host, paid)
+        if message.get("is_first") and host.is_up:
+            hello.begin_anew(host)
+            is_welcome = not debts.are_untold(host, paid)
+    if message.get("wants_answer") or not is_welcome:
+        said = {"sent_at": message["sent_at"], "of_generation": generation}
+        tell(host, reports.HEARD, "heard", {**said, "generation": host.generation if is_welcome else 0})
+    if is_welcome:
+        for observe in observers("WORKFLOW_HEARTBEAT_OBSERVERS"):
+            observe(host, message)
+
+
+def is_current(host: Host, target_id: Any, turn: int) -> bool:
+    """Whether an observation of a target, which `host` made when it had seen `turn` of it, says something of now: no
+    action is alive on the target, and none gave the host a step since (rule R11)."""
+    actions = Action.objects.filter(target_id=target_id)
+    given = ActionEvent.objects.filter(action__in=actions, host=host.name).aggregate(turn=Max("turn"))["turn"]
+    return given is not None and turn >= given and not actions.filter(state__in=LIVE).exists()
 
 
 def guest_changed(message: dict[str, Any]) -> None:
     """Lets the rooms see a change of a guest, unless an action is alive on it, or ended after the change (rule R11)."""
-    host = _sender("guest_changed", message)
+    host = sender("guest_changed", message)
     if host is None or message["generation"] != host.generation:
         return
     with transaction.atomic():
-        actions = Action.objects.filter(target_id=message["guest"]["instance_id"])
-        given = ActionEvent.objects.filter(action__in=actions, host=host.name).aggregate(turn=Max("turn"))["turn"]
-        if given is None or message["turn"] < given or actions.filter(state__in=LIVE).exists():
-            return
-        for observe in _observers("WORKFLOW_GUEST_OBSERVERS"):
-            observe(host, message)
+        if is_current(host, message["guest"]["instance_id"], message["turn"]):
+            for observe in observers("WORKFLOW_GUEST_OBSERVERS"):
+                observe(host, message)
 
 
 def renew(message: dict[str, Any]) -> None:
     """Renews the lease of the leg that a host works on: the step at work is BEGUN, the others of its leg wait on."""
-    host = _sender("renew", message)
+    host = sender("renew", message)
     if host is None:
         return
     mine = ActionEvent.objects.filter(
@@ -90,7 +96,7 @@ def renew(message: dict[str, Any]) -> None:
 
 def answer(message: dict[str, Any]) -> None:
     """Keeps a host's answer to a query."""
-    host = _sender("answer", message)
+    host = sender("answer", message)
     if host is not None:
         HostQuery.objects.filter(pk=message["query"], host=host.name, answered_at=None).update(
             answer=message["answer"], error=message["error"], answered_at=timezone.now()

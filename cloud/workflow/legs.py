@@ -29,9 +29,15 @@ SCHEDULER_QUEUE = "scheduler"
 
 
 def build(
-    action: Action, host: Host, items: Sequence[tuple[int, HostStep, Verb]], inputs: dict[str, Any], outputs: Any
+    action: Action,
+    host: Host,
+    items: Sequence[tuple[int, HostStep, Verb]],
+    inputs: dict[str, Any],
+    outputs: Any,
+    *,
+    turn: int | None = None,
 ) -> dict[str, Any]:
-    """The leg that gives `items` (seq, step, verb) to `host` in the action's turn, each with its token."""
+    """The leg that gives `items` (seq, step, verb) to `host` in `turn` (the action's), each with its token."""
     key = tokens.host_key(host)
     leg = {
         "protocol": reports.PROTOCOL,
@@ -49,7 +55,7 @@ def build(
             "seq": seq,
             "name": step.name,
             "verb": str(verb),
-            "turn": action.turn,
+            "turn": action.turn if turn is None else turn,
             "host": host.name,
             "generation": host.generation,
             "digest": given,
@@ -59,7 +65,8 @@ def build(
         order["is_last"] = False
         orders.append(order)
     orders[-1]["is_last"] = True
-    return {"leg": leg, "orders": orders}
+    queue = reports.control_queue_of if items[0][1].on_control else reports.queue_of
+    return {"leg": leg, "orders": orders, "queue": queue(host.name)}
 
 
 def publish(actions: Sequence[Action], first_role: Role | None = None) -> None:
@@ -113,7 +120,7 @@ def first_report(action: Action) -> dict[str, Any]:
 
 def _chain(message: dict[str, Any]) -> Any:
     orders = message["orders"]
-    queue = reports.queue_of(orders[0]["host"])
+    queue = message["queue"]
     # What Flower and event listeners see of the arguments: not the inputs, which hold user data and signed addresses.
     shown = {"argsrepr": f"({message['leg']['target']},)", "kwargsrepr": "{}"}
     signatures = [app.signature(orders[0]["task"], args=[message["leg"], orders[0]], queue=queue, **shown)]

@@ -13,6 +13,7 @@ from cloud.workflow.states import OPEN, EventState, Verb
 from hypervisor.steps import Role
 
 _CONDUCTOR = ""
+_NOT_BEGUN = ("host.behind", "host.generation")  # what a host answers that did not do what it was told
 
 
 class Log:
@@ -38,7 +39,7 @@ class Log:
         effects: dict[tuple[int, str], bool] = {}
         for event in self.events:
             key = (event.seq, event.host)
-            is_done = event.state == EventState.DONE
+            is_done = event.state in (EventState.DONE, EventState.OWED)  # as far as this action is concerned (rule R8)
             if event.host and event.generation == 0:
                 continue  # its host was down: it was never given
             if event.verb == Verb.DO:
@@ -47,11 +48,11 @@ class Log:
             elif event.verb == Verb.ASK:
                 if is_done and (event.output or {}).get("moved"):
                     effects[key] = True
-                elif is_done:
+                elif is_done and self.sequence[event.seq].undo is None:  # nothing of it is left to undo
                     effects.pop(key, None)
             elif event.verb == Verb.FENCE and self.sequence[event.seq].undo is not None:
                 continue  # only of a step without an undo is the fence all that there is to undo
-            elif is_done or event.state == EventState.OWED:
+            elif is_done:
                 effects.pop(key, None)
         return effects
 
@@ -65,9 +66,25 @@ class Log:
         }
 
     def undone(self) -> dict[str, Any]:
-        """What the latest undo of each step returned, by step name."""
-        undos = (event for event in self.events if event.verb == Verb.UNDO and event.state == EventState.DONE)
-        return {event.name: event.output for event in undos}
+        """What the last undo of each step returned, by step name."""
+        return {e.name: e.output for e in self.events if e.verb == Verb.UNDO and e.state == EventState.DONE}
+
+    def owing(self) -> frozenset[str]:
+        """Hosts that owe this action something (rule R8)."""
+        return frozenset(event.host for event in self.events if event.state == EventState.OWED)
+
+    def in_doubt(self, pivot: int) -> dict[str, bool]:
+        """Hosts of which nobody knows whether the pivot has happened there (rule R5) → whether they never answered the
+        order, so that it may still be at work; False when they answered that it failed."""
+        doubts: dict[str, bool] = {}
+        for event in self.events:
+            if event.seq != pivot or not event.host or event.generation == 0:
+                continue
+            if event.state in (EventState.DONE, EventState.OWED):
+                doubts.pop(event.host, None)
+            elif event.verb == Verb.DO and (event.error or {}).get("code") not in _NOT_BEGUN:
+                doubts[event.host] = event.started_at is None
+        return doubts
 
     def hosts(self) -> list[str]:
         """Every host that the log ever gave a step to, first to last."""
@@ -77,10 +94,10 @@ class Log:
         """Those of `hosts` that nothing has reached since their last step was given forward."""
         left = []
         for host in hosts:
-            mine = [event for event in self.events if event.host == host]
+            mine = [event for event in self.events if event.host == host and event.generation]
             given = max((event.turn for event in mine if event.verb == Verb.DO), default=0)
-            reached = (Verb.UNDO, Verb.FENCE)
-            if not any(e.verb in reached and e.state == EventState.DONE and e.turn > given for e in mine):
+            reached, settled = (Verb.UNDO, Verb.FENCE, Verb.ASK), (EventState.DONE, EventState.OWED)
+            if not any(e.verb in reached and e.state in settled and e.turn > given for e in mine):
                 left.append(host)
         return left
 

@@ -85,6 +85,8 @@ class ActionEvent(models.Model):
     output = models.JSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
     progress = models.JSONField(null=True, blank=True)  # {percent, message, is_past}
+    # {inputs, outputs} for an OWED step and those of its host and turn after it: what they will be given (rule R8)
+    owed = models.JSONField(null=True, blank=True)
     given_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -96,7 +98,10 @@ class ActionEvent(models.Model):
                 fields=["action", "seq", "verb", "host", "turn"], name="one_event_per_step_and_turn"
             )
         ]
-        indexes = [models.Index(fields=["lease_until"], condition=Q(state__in=OPEN), name="event_open_lease")]
+        indexes = [
+            models.Index(fields=["lease_until"], condition=Q(state__in=OPEN), name="event_open_lease"),
+            models.Index(fields=["host"], condition=Q(state=EventState.OWED), name="event_owed"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.verb} {self.name} {self.state}"
@@ -138,14 +143,18 @@ class Service(models.Model):
 class Host(models.Model):
     """A machine that runs a compute worker, as the engine knows it. Its key is derived, see `tokens.host_key`.
 
-    `generation` is new whenever the host says hello (rule R6); messages name it.
+    `generation` is new whenever the host says hello (rule R6); messages name it. `hello` is the id of the hello that it
+    was given for: empty once the host was marked down, and then nothing that it says counts before another.
     """
 
     name = models.CharField(max_length=255, primary_key=True)
     service = models.OneToOneField(Service, on_delete=models.PROTECT, related_name="compute_host")
     key_serial = models.PositiveIntegerField(default=1)
     generation = models.PositiveIntegerField(default=1)
+    hello = models.CharField(max_length=64, blank=True)
+    hello_at = models.DateTimeField(null=True, blank=True)  # by the host's clock
     is_up = models.BooleanField(default=False)
+    is_fenced = models.BooleanField(default=False)  # confirmed off since it went down: nothing of it runs
     fence_command = models.CharField(max_length=1024, blank=True)
 
     class Meta:

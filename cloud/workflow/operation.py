@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from cloud.workflow.models import Action
+from cloud.workflow.models import Action, ActionEvent
+from cloud.workflow.states import EventState
 from hypervisor.steps import HostStep, Role
 
 
@@ -23,8 +24,8 @@ from hypervisor.steps import HostStep, Role
 class StepContext:
     """What a conductor step gets: the action and what the steps before it returned, by step name.
 
-    `excluded` maps each host on which this action failed already to what it said; `undone` has what the latest undo of
-    each step returned, by step name.
+    `excluded` maps each host on which this action failed already to what it said. `undone`: what the last undo of each
+    step returned, by step name. `host`: the host that a leg is being made for, when `inputs` is asked.
     """
 
     action: Action
@@ -32,6 +33,8 @@ class StepContext:
     excluded: dict[str, str] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
     undone: dict[str, Any] = field(default_factory=dict)
+    owing_here: frozenset[str] = frozenset()
+    host: str = ""
 
     @property
     def target_id(self) -> Any:
@@ -42,6 +45,13 @@ class StepContext:
     def parameters(self) -> dict[str, Any]:
         """What the request asked for, as the service wrote it."""
         return self.action.parameters
+
+    def owing(self) -> frozenset[str]:
+        """Hosts that owe the target something, to this action or an earlier one: what it holds there it keeps until
+        they have paid (rule R8)."""
+        events = ActionEvent.objects.filter(state=EventState.OWED, action__target_id=self.target_id)
+        others = events.exclude(action=self.action).values_list("host", flat=True)
+        return self.owing_here | frozenset(others)
 
     def once(self, name: str, load: Callable[[], Any]) -> Any:
         """What `load` gives, loaded once in a turn. Who changes such a row changes the remembered one too."""
@@ -94,6 +104,8 @@ class Operation:
     action: ClassVar[str]  # the name in the action log on the wire, stable for ever
     steps: ClassVar[tuple[Step | Pivot, ...]]
     ends_target: ClassVar[bool] = False  # once it succeeded nothing is ever done to its target again
+    # While it is alive, a guest of its target on a host that it gave no step to must go when that host comes back.
+    abandons_other_hosts: ClassVar[bool] = False
     max_attempts: ClassVar[int] = 1  # placements: how often the steps may begin from the first one
 
     sequence: ClassVar[tuple[Step, ...]]
@@ -104,6 +116,9 @@ class Operation:
         if "steps" in cls.__dict__:
             cls.sequence = tuple(item for item in cls.steps if not isinstance(item, Pivot))
             cls.pivot = cls.steps.index(PIVOT) if PIVOT in cls.steps else None
+            pivot = cls.sequence[cls.pivot] if cls.pivot else None
+            if isinstance(pivot, HostStep) and pivot.ask is None:
+                raise TypeError(f"{cls.__name__}: step {pivot.name} after PIVOT needs an `ask`, see rule R5")
 
     @property
     def goes_forward_only(self) -> bool:
@@ -118,11 +133,19 @@ class Operation:
         """What every host step of a leg is given: JSON, the same for the same rows. `guest`: the GuestSpec."""
         return {}
 
+    def moved_when_fenced(self, context: StepContext, host: str) -> bool | None:
+        """Whether the pivot counts as happened when nobody answered and the machine that could is confirmed off. None:
+        that says nothing, and the action waits for the host."""
+        return None
+
     def began(self, context: StepContext) -> None:
         """Called in the transaction that accepts the action's first turn."""
 
     def succeeded(self, context: StepContext) -> None:
         """Called in the transaction that ends the action as SUCCEEDED."""
+
+    def debt_paid(self, context: StepContext, host: str) -> None:
+        """Called when `host` was down while this action ended, is back, and owes the target nothing any more."""
 
     def failed(self, context: StepContext, fault: dict[str, Any]) -> None:
         """Called in the transaction that ends the action as FAILED, CANCELLED or STUCK; everything given is undone,

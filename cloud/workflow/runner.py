@@ -16,10 +16,12 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from cloud import context
 from cloud.workflow.models import Action
+from cloud.workflow.operation import operation
 from cloud.workflow.reading import Refused, read_results
-from cloud.workflow.states import LIVE, ActionState
+from cloud.workflow.states import LIVE, OPEN, ActionState, EventState, Verb
 from cloud.workflow.turn import Turn
 from hypervisor import reports
+from hypervisor.steps import HostStep
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +62,27 @@ def take_over(action_id: uuid.UUID, turn: int, why: str, *, spends_attempt: bool
 
 
 def cancel(action_id: uuid.UUID) -> bool:
-    """Asks that a live action end as CANCELLED: at once when it is between steps, otherwise when its step answers."""
-    return bool(Action.objects.filter(pk=action_id, state__in=LIVE).update(cancel_requested=True))
+    """Asks that a live action end as CANCELLED. False when it is not alive.
+
+    A step at work that is `cancellable` is stopped: the action goes back in the next turn, whose first order its host
+    cannot but see. Any other is left to answer; and past the pivot nothing comes of it (rule R5).
+    """
+    if not Action.objects.filter(pk=action_id, state__in=LIVE).update(cancel_requested=True):
+        return False
+    action = Action.objects.get(pk=action_id)
+    if action.state == ActionState.RUNNING and _is_cancellable(action):
+        take_over(action_id, action.turn, "it was cancelled", spends_attempt=False)
+    return True
+
+
+def _is_cancellable(action: Action) -> bool:
+    """The step at work, or the first that is not begun, may be stopped."""
+    given = [event for event in action.events.filter(turn=action.turn, state__in=OPEN) if event.host]
+    at_work = next((e for e in given if e.state == EventState.BEGUN and not e.is_past), given[0] if given else None)
+    if at_work is None or at_work.verb != Verb.DO:
+        return False
+    step = operation(action.operation).sequence[at_work.seq]
+    return isinstance(step, HostStep) and step.cancellable
 
 
 def _take_turn(action_id: uuid.UUID, turn: int, decide: Callable[[Turn], None]) -> bool:

@@ -28,6 +28,12 @@ class TargetBusy(Conflict):
     code = "action.target_busy"
 
 
+class HostIsUp(Conflict):
+    """The host is up."""
+
+    code = "host.is_up"
+
+
 def start_actions(
     *,
     operation: str,
@@ -36,12 +42,14 @@ def start_actions(
     project_id: str,
     user_id: str,
     parameters: dict[str, Any] | Sequence[dict[str, Any]],
+    parent: Action | None = None,
     is_new: bool = False,
 ) -> list[Action]:
     """Writes one PENDING action for each target and publishes them when the transaction commits.
 
-    `parameters` is one for all or one each. `is_new` says that the targets were made in this transaction, so none had
-    an action before. Raises TargetBusy (409) when a live action holds a target; nothing is written then.
+    `parameters` is one for all or one each. `parent`: the action that these belong to, or are about. `is_new` says that
+    the targets were made in this transaction, so none had an action before. Raises TargetBusy (409) when a live action
+    holds a target; nothing is written then.
     """
     each = [parameters] * len(targets) if isinstance(parameters, dict) else list(parameters)
     now = timezone.now()
@@ -50,6 +58,7 @@ def start_actions(
             target_type=target_type,
             target_id=target,
             operation=operation,
+            parent=parent,
             project_id=project_id,
             user_id=user_id,
             request_id=context.request_id(),
@@ -169,6 +178,16 @@ def enroll_host(*, name: str) -> Host:
         service, _ = Service.objects.get_or_create(binary="nova-compute", host=name)
         host, _ = Host.objects.get_or_create(name=name, defaults={"service": service})
     return host
+
+
+def confirm_fenced(host: Host) -> None:
+    """Notes that the machine of a host that is down is off: a fence command said so, or an admin does. What waits for
+    the host is tried now. Raises HostIsUp (409) for one that is up."""
+    if not Host.objects.filter(pk=host.pk, is_up=False).update(is_fenced=True):
+        raise HostIsUp(f"Host {host.name} is up; force its service down and wait until it is marked down.")
+    now = timezone.now()
+    waiting = Action.objects.filter(state__in=LIVE, not_before__gt=now, events__host=host.name)
+    Action.objects.filter(pk__in=list(waiting.values_list("pk", flat=True))).update(not_before=now)
 
 
 def _take_next_turns(target_type: str, actions: Sequence[Action]) -> None:

@@ -17,11 +17,11 @@ from django.utils.module_loading import import_string
 
 from cloud import context
 from cloud.workflow import legs
+from cloud.workflow.giving import lease_end
 from cloud.workflow.models import Action, ActionEvent, Host, HostQuery
 from cloud.workflow.operation import operation, operations
 from cloud.workflow.runner import take_over
 from cloud.workflow.states import LIVE, OPEN, ActionState, EventState
-from cloud.workflow.turn import lease_end
 
 log = logging.getLogger(__name__)
 
@@ -77,14 +77,12 @@ def repair_silent_legs() -> None:
 def _repair(action: Action, host: Host | None, name: str) -> None:
     mine = ActionEvent.objects.filter(action=action, turn=action.turn, state__in=OPEN)
     is_late = timezone.now() > action.deadline
-    may_turn_back = action.state == ActionState.RUNNING and not operation(action.operation).goes_forward_only
     if host is None or not host.is_up:
-        if may_turn_back:
-            take_over(action.pk, action.turn, f"host {name} went down", spends_attempt=True)
-        else:
-            mine.update(lease_until=lease_end())  # it waits for its host
+        take_over(action.pk, action.turn, f"host {name} went down", spends_attempt=False)
     elif any(event.state == EventState.BEGUN and not event.is_past for event in mine):
         take_over(action.pk, action.turn, f"host {name} fell silent at work", spends_attempt=True)
+    elif any(event.generation != host.generation for event in mine):
+        take_over(action.pk, action.turn, f"host {name} has begun anew", spends_attempt=False)
     elif is_late:
         take_over(action.pk, action.turn, f"host {name} did not begin before the deadline", spends_attempt=True)
     else:
@@ -125,19 +123,21 @@ def _one_of_many(action: Action) -> Iterator[None]:
 
 
 def mark_hosts_down() -> None:
-    """Marks hosts as down whose last heartbeat is older than the limit, or that an operator forced down."""
+    """Marks hosts as down whose last heartbeat is older than the limit, or that an operator forced down; and those that
+    said hello and never came. Each has to say hello before anything that it says counts again (rule R6)."""
     before = timezone.now() - timedelta(seconds=settings.DOWN_AFTER)
-    gone = Host.objects.filter(is_up=True).filter(
-        Q(service__last_seen_at__lt=before) | Q(service__last_seen_at=None) | Q(service__is_forced_down=True)
-    )
-    for name in list(gone.values_list("name", flat=True)):
+    silent = Q(service__last_seen_at__lt=before) | Q(service__last_seen_at=None)
+    is_up = Q(is_up=True) & (silent | Q(service__is_forced_down=True))
+    never_came = Q(is_up=False, hello_at__lt=before) & ~Q(hello="")
+    for name in list(Host.objects.filter(is_up | never_came).values_list("name", flat=True)):
         log.warning("host %s is down", name)
-        Host.objects.filter(name=name).update(is_up=False)
+        Host.objects.filter(name=name).update(is_up=False, hello="")
 
 
 def forget_old_rows() -> None:
     """Deletes answered queries after minutes, and ended actions after their retention. A target's last one stays, for
-    it holds the target's turn (rule R1), unless it ended the target: no turn comes after a delete."""
+    it holds the target's turn (rule R1), unless it ended the target: no turn comes after a delete. One that a host owes
+    something to stays until it has paid."""
     if not cache.add("workflow.forget_old_rows", True, timeout=_HOUSEKEEPING):
         return
     HostQuery.objects.filter(created_at__lt=timezone.now() - timedelta(minutes=10)).delete()
@@ -147,7 +147,8 @@ def forget_old_rows() -> None:
     )
     ending = [verb.name for verb in operations().values() if verb.ends_target]
     is_last_word = Q(state=ActionState.SUCCEEDED, operation__in=ending)
-    old = Action.objects.filter(Exists(newer) | is_last_word, finished_at__lt=before).order_by("finished_at")
+    is_owed = Exists(ActionEvent.objects.filter(action=OuterRef("pk"), state=EventState.OWED))
+    old = Action.objects.filter(Exists(newer) | is_last_word, ~is_owed, finished_at__lt=before).order_by("finished_at")
     Action.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:_BATCH])).delete()
 
 

@@ -14,7 +14,7 @@ from celery.exceptions import Ignore
 
 from cloud import context
 from cloud.celery import app
-from cloud.workflow import hosts, runner, sweeps
+from cloud.workflow import hello, hosts, runner, sweeps
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,12 @@ def advance(report: dict[str, Any]) -> None:
     """Carries an action on with what a report brings."""
     with context.bound(request_id=report.get("request_id")):
         runner.advance(report)
+
+
+@_task("hello")
+def say_hello(message: dict[str, Any]) -> None:
+    """A host begins anew."""
+    hello.hello(message)
 
 
 @_task("renew")

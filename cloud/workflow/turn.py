@@ -1,13 +1,13 @@
 """One turn of one action, inside its transaction: reads the log, runs the conductor's steps, gives the next leg.
 
-The order of the methods is the order in which an action lives: begin, go on or resume, forward, unwind, end.
+The order of the methods is the order in which an action lives: begin, go on or resume, forward, failure. The way back
+is in `unwinding.py`; what both stand on in `giving.py`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -15,21 +15,14 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from cloud.errors import Abort, CloudError, describe
-from cloud.workflow import legs
-from cloud.workflow.log import Log
-from cloud.workflow.models import Action, ActionEvent, Host
-from cloud.workflow.operation import ConductorStep, StepContext, operation
+from cloud.workflow.giving import Item
+from cloud.workflow.models import ActionEvent
+from cloud.workflow.operation import ConductorStep
 from cloud.workflow.reading import Outcome
-from cloud.workflow.states import OPEN, ActionState, EventState, Verb
-from hypervisor.steps import HostStep
+from cloud.workflow.states import ActionState, EventState, Verb
+from cloud.workflow.unwinding import CANCELLED, FAILED, RESCHEDULE, Unwinding
 
 log = logging.getLogger(__name__)
-
-FAILED, RESCHEDULE, CANCELLED = "failed", "reschedule", "cancelled"
-Item = tuple[int, HostStep, Verb]
-# The columns that a turn decides; `cancel_requested` and `superseded_by` are others' to write.
-_DECIDED = ["state", "turn", "cursor", "attempts", "placements", "unwind_reason", "asking", "fault", "leg"]
-_DECIDED += ["deadline", "not_before", "published_at", "updated_at", "finished_at"]
 
 
 class HostSilent(Abort):
@@ -44,17 +37,8 @@ class HostMisdirected(Abort):
     code = "host.generation"
 
 
-class Turn:
+class Turn(Unwinding):
     """The turn that `action` was just moved to. Every public method decides what happens; `save` writes it."""
-
-    def __init__(self, action: Action) -> None:
-        self.action = action
-        self.operation = operation(action.operation)
-        events = () if action.state == ActionState.PENDING else action.events.all()
-        self.log = Log(action, events, self.operation.sequence)
-        self._memory: dict[str, Any] = {}  # rows that conductor steps read once in a turn
-        action.leg = None
-        action.not_before = None
 
     # --- entries ------------------------------------------------------------------------------------------------------
 
@@ -73,8 +57,7 @@ class Turn:
         elif outcome.misdirected:
             self._after_refusal()
         elif outcome.asked is not None:
-            self.action.asking = False
-            self.decide()
+            self._after_answer(outcome.asked)
         elif outcome.failed is not None:
             self._close_open({"code": "leg.ended", "message": f"not begun, for {outcome.failed.name} failed"})
             self._after_failure(outcome.failed)
@@ -87,7 +70,11 @@ class Turn:
         silent = self._close_open({"code": "lease.expired", "message": why})
         if spends_attempt:
             self.action.attempts += 1
-        if silent and (self.action.attempts >= settings.STEP_ATTEMPTS or self._is_late()):
+        if self.action.asking and silent and self._is_late():
+            self._stuck(describe(HostSilent(why)), silent[0].name, silent[0].host)
+        elif self.action.asking:
+            self.decide()
+        elif silent and (self.action.attempts >= settings.STEP_ATTEMPTS or self._is_late()):
             self._give_up(describe(HostSilent(why)), silent[0])
         else:
             self.decide()
@@ -99,6 +86,9 @@ class Turn:
         self._close_open(fault)
         self.action.attempts += 1
         if self.action.attempts >= settings.STEP_ATTEMPTS:
+            if self._must_go_on() and not self._is_late():
+                self._wait(self.action.attempts)
+                return
             self.action.attempts = 0
             self.action.fault = fault
             if self.action.state == ActionState.UNWINDING or self.action.unwind_reason or self._is_past_pivot():
@@ -118,6 +108,8 @@ class Turn:
             self._unwind_because(self.action.unwind_reason, self.action.fault or {})
         elif self.action.cancel_requested:
             self._unwind_because(CANCELLED, {"code": "action.cancelled", "message": "Cancelled by the user."})
+        elif self._is_pivot_unanswered():
+            self._unwind_because(FAILED, describe(HostSilent("Its host did not answer at the point of no return.")))
         else:
             self.forward()
 
@@ -134,6 +126,8 @@ class Turn:
                 continue
             hosts = self.operation.hosts(step.role, self.context())
             left = [host for host in hosts if not effects.get((seq, host))]
+            if step.owed and self._is_past_pivot():
+                left = [host for host in left if not self._owes(host, [(seq, step, Verb.DO)])]
             if left:
                 self._give_forward(seq, left)
                 return
@@ -165,7 +159,7 @@ class Turn:
         if self.operation.goes_forward_only and len(left) > 1:
             unfenced = self.log.unfenced(left)
             if unfenced:
-                self._fence(unfenced[0])
+                self._give(self._host(unfenced[0]), [self._fence_of(unfenced[0])])
                 return
         name = left[0]
         effects = self.log.in_effect()
@@ -174,34 +168,44 @@ class Turn:
             if isinstance(step, ConductorStep) or effects.get((q, name)):
                 break
             hosts = self.operation.hosts(step.role, self.context())
-            if name not in hosts or (q > seq and hosts != (name,)):
+            if name not in hosts or (q > seq and (hosts != (name,) or q == self.operation.pivot)):
+                break  # the pivot begins a leg of its own: it is not given while the step before it may fail
+            if items and step.on_control != items[0][1].on_control:
                 break
             items.append((q, step, Verb.DO))
             if len(hosts) > 1:
                 break
         host = self._host(name)
-        if not host.is_up and not self._is_past_pivot():
+        if not host.is_up and self._is_past_pivot():
+            self._wait_for(name, items[0][1])
+            return
+        if not host.is_up:
             error = {"code": "host.down", "message": f"Host {name} is down.", "next": "reschedule"}
             failed = self.log.add(items[0][1], items[0][0], Verb.DO, EventState.FAILED, host=name, error=error)
             self._after_failure(failed)
             return
         self._give(host, items)
 
-    # --- failure and the way back -------------------------------------------------------------------------------------
+    # --- failure ------------------------------------------------------------------------------------------------------
 
     def _after_failure(self, event: ActionEvent) -> None:
         """What the error's type says comes next (`next`: retry, reschedule, abort)."""
         fault = event.error or {}
         way = fault.get("next", "abort")
         failures = self.log.failures(event.seq, event.verb, event.host)
-        if event.verb in (Verb.UNDO, Verb.FENCE):
+        if event.verb == Verb.ASK:
+            if self._is_late():
+                self._stuck(fault, event.name, event.host)
+            else:
+                self._wait(failures)
+        elif event.verb in (Verb.UNDO, Verb.FENCE):
             if failures >= settings.STEP_ATTEMPTS:
-                self._stuck(fault, event)
+                self._stuck(fault, event.name, event.host)
             else:
                 self._wait(failures)
         elif self._is_past_pivot():
             if self._is_late():
-                self._stuck(fault, event)
+                self._stuck(fault, event.name, event.host)
             else:
                 self._wait(failures)
         elif way == "retry" and self.action.attempts + 1 < settings.STEP_ATTEMPTS:
@@ -212,32 +216,12 @@ class Turn:
         else:
             self._unwind_because(FAILED, fault, event)
 
-    def _unwind_because(self, reason: str, fault: dict[str, Any], event: ActionEvent | None = None) -> None:
-        """Turns round, unless the pivot is passed; a pivot that was given and not answered is asked about first."""
-        if self._is_past_pivot():
-            self.forward()
-            return
-        where = {"step": event.name, "host": event.host} if event else {}
-        self.action.unwind_reason = reason
-        self.action.fault = {"step": "", "host": "", **fault, **where}
-        pivot = self.operation.pivot
-        if pivot is not None:
-            for (seq, name), is_done in self.log.in_effect().items():
-                if seq == pivot and not is_done:
-                    self.action.asking = True
-                    self._give(self._host(name), [(seq, self._host_step(seq), Verb.ASK)])
-                    return
-        self.action.state = ActionState.UNWINDING
-        self.action.attempts = 0
-        # The way back has as much time as the way there: what was too slow forward must not end STUCK for that.
-        self.action.deadline = max(self.action.deadline, timezone.now() + timedelta(seconds=settings.ACTION_DEADLINE))
-        self.unwind()
-
     def _after_refusal(self) -> None:
-        """After a host refused an order of another generation than its own: waits until the two agree."""
+        """After a host refused an order of another generation than its own: waits until it has said hello, which it is
+        told to at its next heartbeat (rule R6)."""
         refused = self._close_open({"code": HostMisdirected.code, "message": "the host has another generation"})
         self.action.attempts += 1
-        if self.action.attempts < settings.STEP_ATTEMPTS or (self._is_past_pivot() and not self._is_late()):
+        if self.action.attempts < 2 * settings.STEP_ATTEMPTS or (self._must_go_on() and not self._is_late()):
             self._wait(self.action.attempts)
         else:
             host = refused[0].host
@@ -245,151 +229,7 @@ class Turn:
 
     def _give_up(self, fault: dict[str, Any], event: ActionEvent) -> None:
         """Attempts or time are spent: back; STUCK where there is no way back and no time to go on."""
-        if self.action.state == ActionState.UNWINDING or (self._is_past_pivot() and self._is_late()):
-            self._stuck(fault, event)
+        if self.action.state == ActionState.UNWINDING or (self._must_go_on() and self._is_late()):
+            self._stuck(fault, event.name, event.host)
         else:
             self._unwind_because(FAILED, fault, event)
-
-    def unwind(self) -> None:
-        """Fences every host that was given a step, then undoes in reverse from the last step given (rule R4)."""
-        effects = self.log.in_effect()
-        involved = list(dict.fromkeys(name for _, name in effects if name))
-        unfenced = self.log.unfenced(involved)
-        if len(involved) > 1 and unfenced:
-            self._fence(unfenced[0])
-            return
-        items: list[Item] = []
-        leg_host = ""
-        for seq, name in sorted(effects, reverse=True):
-            step = self.operation.sequence[seq]
-            if isinstance(step, ConductorStep):
-                if items:
-                    break
-                if not self._undo(seq, step):
-                    return
-            elif not items or name == leg_host:
-                leg_host = name
-                items.append((seq, step, Verb.UNDO if step.undo is not None else Verb.FENCE))
-            else:
-                break
-        if items:
-            self._give(self._host(leg_host), items)
-        elif self.action.unwind_reason == RESCHEDULE:
-            self.action.turn += 1  # in this one its steps were undone: done again they need one of their own (rule R1)
-            self.action.placements += 1
-            self.action.attempts = 0
-            self.action.unwind_reason = ""
-            self.action.state = ActionState.RUNNING
-            self.decide()
-        else:
-            is_cancelled = self.action.unwind_reason == CANCELLED
-            self._end(ActionState.CANCELLED if is_cancelled else ActionState.FAILED)
-
-    def _undo(self, seq: int, step: ConductorStep) -> bool:
-        """Undoes one conductor step. False when that failed: the action is STUCK."""
-        started = timezone.now()
-        try:
-            with transaction.atomic():
-                if step.undo is not None:
-                    step.undo(self.context())
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception as error:  # the undo runner: nothing below may be undone before this is
-            log.exception("the undo of %s failed", step.name)
-            fault = {"code": "step.broken", "message": f"undo of {step.name}: {type(error).__name__}: {error}"[:500]}
-            self._stuck(fault, self.log.add(step, seq, Verb.UNDO, EventState.FAILED, error=fault, started_at=started))
-            return False
-        self.log.add(step, seq, Verb.UNDO, EventState.DONE, started_at=started)
-        return True
-
-    def _fence(self, name: str) -> None:
-        """Gives `name` nothing but the new turn."""
-        seq = max((e.seq for e in self.log.events if e.host == name and e.verb == Verb.DO), default=self.action.cursor)
-        self._give(self._host(name), [(seq, self._host_step(seq), Verb.FENCE)])
-
-    # --- what every way uses ------------------------------------------------------------------------------------------
-
-    def context(self) -> StepContext:
-        """What a conductor step sees now."""
-        return StepContext(self.action, self.log.outputs(), self.log.excluded(), self._memory, self.log.undone())
-
-    def _host_step(self, seq: int) -> HostStep:
-        step = self.operation.sequence[seq]
-        assert isinstance(step, HostStep)
-        return step
-
-    def _is_past_pivot(self) -> bool:
-        pivot = self.operation.pivot
-        if pivot is None:
-            return False
-        if self.operation.goes_forward_only:
-            return True
-        return any(seq == pivot and is_done for (seq, _), is_done in self.log.in_effect().items())
-
-    def _is_late(self) -> bool:
-        return timezone.now() > self.action.deadline
-
-    def _host(self, name: str) -> Host:
-        return Host.objects.get(name=name)
-
-    def _give(self, host: Host, items: Sequence[Item]) -> None:
-        """Records the steps as given and keeps the leg with the action; it is published after the commit."""
-        lease = lease_end()
-        for seq, step, verb in items:
-            self.log.add(
-                step, seq, verb, EventState.GIVEN, host=host.name, generation=host.generation, lease_until=lease
-            )
-        context = self.context()
-        self.action.leg = legs.build(self.action, host, items, self.operation.inputs(context), context.outputs)
-
-    def _close_open(self, error: dict[str, Any]) -> list[ActionEvent]:
-        """Ends the steps that nobody will answer any more in this turn; those that were open."""
-        open_events = [event for event in self.log.events if event.state in OPEN]
-        for event in open_events:
-            event.state, event.finished_at, event.error = EventState.FAILED, timezone.now(), error
-            self.log.record(event)
-        return open_events
-
-    def _wait(self, failures: int) -> None:
-        """Gives nothing now: the sweep takes the action up again after 1, 2, 4 … seconds, at most a minute."""
-        self.action.not_before = timezone.now() + timedelta(seconds=min(2 ** max(failures - 1, 0), 60))
-
-    def _stuck(self, fault: dict[str, Any], event: ActionEvent) -> None:
-        self.action.fault = {**fault, "step": event.name, "host": event.host}
-        log.error("STUCK: %s on %s: %s", event.name, event.host or "the conductor", fault.get("message"))
-        self._end(ActionState.STUCK)
-
-    def _end(self, state: ActionState) -> None:
-        self.action.state = state
-        self.action.finished_at = timezone.now()
-        if state == ActionState.SUCCEEDED:
-            self.action.fault = None
-            self.operation.succeeded(self.context())
-        else:
-            self.operation.failed(self.context(), self.action.fault or {})
-        log.info("%s %s", self.action.operation, state)
-
-    def _end_broken(self) -> None:
-        """STUCK, even if the operation cannot take note of it."""
-        self.action.state = ActionState.STUCK
-        self.action.finished_at = timezone.now()
-        log.error("STUCK: %s", (self.action.fault or {}).get("message"))
-        try:
-            with transaction.atomic():
-                self.operation.failed(self.context(), self.action.fault or {})
-        except Exception:  # what it cannot note it may be what broke the action
-            log.exception("the operation could not take note of the end")
-
-    def save(self) -> None:
-        """Writes the log and the action, and publishes the leg after the commit."""
-        self.log.save()
-        self.action.published_at = None
-        self.action.updated_at = timezone.now()
-        self.action.save(update_fields=_DECIDED)
-        if self.action.leg is not None:
-            legs.publish_on_commit([self.action])
-
-
-def lease_end() -> datetime:
-    """When the lease of a step that is given or renewed now runs out."""
-    return timezone.now() + timedelta(seconds=settings.LEASE)

@@ -6,7 +6,7 @@ from hypervisor.spec import NicSpec, decode
 from hypervisor.steps.declare import Role, StepHost, host_step
 
 
-@host_step(Role.EVERY, no_undo="a delete goes forward only")
+@host_step(Role.EVERY, no_undo="a delete goes forward only", owed=True)
 def remove_guest(step: StepHost) -> None:
     """After it neither domain, DHCP entry nor directory of the instance is left on this host, whoever made them."""
     step.driver.lifecycle.remove(step.target_id, None)

@@ -7,13 +7,16 @@ from typing import Any, ClassVar
 
 from django.utils import timezone
 
+from cloud.workflow.models import Action
 from cloud.workflow.operation import Operation, Step, StepContext
+from cloud.workflow.states import LIVE
 from hypervisor.spec import encode
 from hypervisor.steps import Role
 from instances.guest_spec import guest_spec
 from instances.models import Fault, Instance
 from instances.states import VERBS, VerbRule, seen_as
 from instances.steps.row import instance_of
+from scheduling import claims
 
 
 class InstanceOperation(Operation):
@@ -72,6 +75,13 @@ class InstanceOperation(Operation):
             if isinstance(output, dict) and "power_state" in output:
                 return int(output["power_state"])
         return None
+
+    def debt_paid(self, context: StepContext, host: str) -> None:
+        """The room there is free, unless the instance came back to that host meanwhile."""
+        live = Action.objects.filter(target_id=context.target_id, state__in=LIVE, events__host=host)
+        here = Instance.objects.filter(pk=context.target_id, host=host, deleted_at=None)
+        if not live.exclude(pk=context.action.pk).exists() and not here.exists():
+            claims.release(context.target_id, host)
 
     def settle(self, context: StepContext, **changes: Any) -> None:
         """One UPDATE of the instance; task_state ends."""

@@ -41,8 +41,8 @@ def select_host(step: StepContext) -> dict[str, Any]:
 
 
 def release_claim(step: StepContext) -> None:
-    """After it nothing is claimed for the instance, and it is on no host."""
-    claims.release(step.target_id)
+    """After it nothing is claimed for the instance, but where something is owed, and it is on no host."""
+    claims.release(step.target_id, except_on=step.owing())
     change_instance(step, host="", availability_zone="", task_state=TaskState.SCHEDULING)
 
 
@@ -58,5 +58,5 @@ def claim_resources(step: StepContext) -> dict[str, Any]:
 
 @step(no_undo="a delete goes forward only")
 def release_claims(step: StepContext) -> None:
-    """After it nothing is claimed for the instance anywhere."""
-    claims.release(step.target_id)
+    """After it nothing is claimed for the instance, but on hosts that owe something: they still hold what is its."""
+    claims.release(step.target_id, except_on=step.owing())

@@ -19,13 +19,12 @@ from django.utils import timezone
 from kombu import Connection, Queue
 
 from cloud.celery import app
-from cloud.workflow import hosts as host_messages
 from cloud.workflow import tasks, tokens
-from cloud.workflow.models import Action, ActionEvent
+from cloud.workflow.models import Action, ActionEvent, Service
 from cloud.workflow.services import enroll_host
 from cloud.workflow.states import LIVE, OPEN
-from cloud.workflow.sweeps import SWEEPS
-from hypervisor import delivery, drivers, reports
+from cloud.workflow.sweeps import SWEEPS, mark_hosts_down
+from hypervisor import delivery, drivers, hearing, reports
 from hypervisor.agent import Agent
 from hypervisor.config import HostConfig
 from hypervisor.executor import Executor
@@ -55,35 +54,70 @@ class CloudInABox:
     directory: Path
     executors: dict[str, Executor] = field(default_factory=dict)
     configs: dict[str, HostConfig] = field(default_factory=dict)
+    agents: dict[str, Agent] = field(default_factory=dict)
     delivered: list[Message] = field(default_factory=list)
+    off: set[str] = field(default_factory=set)  # hosts without power: they say and take nothing
 
     def add_host(self, name: str, **inventory: Any) -> Executor:
-        """Enrols a simulated host, up and with its inventory known."""
+        """Enrols a simulated host, welcomed, up and with its inventory known."""
         key = tokens.host_key(enroll_host(name=name))
         self.configs[name] = HostConfig(
             name=name, key=key, broker_url="memory://", state_dir=self.directory / name, driver="simulated"
         )
-        executor = self.start_worker(name)
+        self.start_worker(name)
         self.beat(name)
-        return executor
-
-    def start_worker(self, name: str) -> Executor:
-        """A fresh worker process of the host: all that it remembers is on its disk."""
-        config = self.configs[name]
-        self.executors[name] = Executor(name, config.key, drivers.load(config), Journal(config.journal_dir))
         return self.executors[name]
 
-    def beat(self, name: str) -> None:
-        """One heartbeat of the host, delivered."""
-        sent: list[dict[str, Any]] = []
-        agent = Agent(self.configs[name], self.executors[name], lambda task, message: sent.append(message))
+    def start_worker(self, name: str) -> Executor:
+        """A fresh worker process of the host: all that it remembers is on its disk, and it is not welcomed yet."""
+        config = self.configs[name]
+        if name in self.executors:
+            self.executors[name].driver.close()
+        executor = Executor(name, config.key, drivers.load(config), Journal(config.journal_dir), patience=0.0)
+        self.executors[name] = executor
+        self.agents[name] = Agent(config, executor, self._say)
+        self.agents[name].leave()
+        return executor
+
+    def beat(self, name: str) -> bool:
+        """One heartbeat of the host, delivered, and all that comes of it: it may have to say hello first. Whether it is
+        welcome."""
+        agent = self.agents[name]
         agent.look()
-        host_messages.heartbeat(json.loads(json.dumps(sent[0])))
+        agent.look()  # what was here at both counts
+        agent._patience = 0.0  # a hello that waits for its answer is said again
+        for _ in range(10):
+            has_beaten = agent.keep_in_touch() == agent.config.heartbeat_interval
+            if not self.hear(name) and has_beaten:
+                break
+        return not agent.is_waiting
+
+    def hear(self, name: str) -> bool:
+        """Delivers what was said to the host on its control queue; whether there was anything."""
+        messages = iter(lambda: self.take(reports.control_queue_of(name)), None)
+        return bool([self.deliver(message) for message in messages])
+
+    def power_off(self, name: str) -> None:
+        """The host is gone: it is marked down, and its guests do not run."""
+        self.off.add(name)
+        for guest in self.executors[name].driver.lifecycle.guests():
+            self.executors[name].driver.lifecycle.set_power_state(guest.instance_id, 4, "stopped")  # type: ignore[attr-defined]
+        Service.objects.filter(host=name).update(last_seen_at=timezone.now() - timedelta(days=1))
+        mark_hosts_down()
+
+    def power_on(self, name: str) -> None:
+        """The host is back: its worker starts, says hello and is welcomed."""
+        self.off.discard(name)
+        self.start_worker(name)
+        self.beat(name)
+
+    @staticmethod
+    def _say(task: str, message: dict[str, Any]) -> None:
+        tasks.app.tasks[task](json.loads(json.dumps(message)))
 
     def renew(self, name: str) -> None:
         """One renewal of each step at work on the host, delivered."""
-        agent = Agent(self.configs[name], self.executors[name], lambda _, message: host_messages.renew(message))
-        agent.renew_leases()
+        self.agents[name].renew_leases()
 
     # --- queues ---
 
@@ -100,7 +134,9 @@ class CloudInABox:
 
     def waiting(self) -> list[str]:
         """Queues, in the order in which `step` looks at them."""
-        return [*CONDUCTOR_QUEUES, *(reports.queue_of(name) for name in self.executors)]
+        hosts = [name for name in self.executors if name not in self.off]
+        queues = [*map(reports.queue_of, hosts), *map(reports.control_queue_of, hosts)]
+        return [*CONDUCTOR_QUEUES, *queues]
 
     def step(self, on: Callable[[Message], bool] = lambda message: True) -> Message | None:
         """Delivers the next message; `on` may swallow it (a lost message) by answering False."""
@@ -119,6 +155,9 @@ class CloudInABox:
         if message.queue in CONDUCTOR_QUEUES:
             tasks.app.tasks[message.task](*args)
             return
+        if message.task in (reports.WELCOME, reports.HEARD):
+            hearing.hear(self.executors, message.task, *args)
+            return
         carried = delivery.carry(self.executors, self._send, *args)
         if carried is not None:
             rest = list(message.chain)
@@ -133,7 +172,10 @@ class CloudInABox:
         raise AssertionError(f"messages still wait after {limit}: the engine goes round in circles")
 
     def drain(self) -> None:
-        """Loses every message that waits."""
+        """Loses every message that waits, also of hosts that are off."""
+        for name in self.off:
+            while self.take(reports.queue_of(name)) is not None:
+                pass
         while self.step(on=lambda message: False) is not None:
             pass
 
@@ -170,9 +212,11 @@ class CloudInABox:
         return list(Action.objects.filter(state__in=LIVE))
 
     def restart_workers(self) -> None:
-        """Every worker process anew."""
+        """Every worker process anew, and welcomed."""
         for name in list(self.executors):
-            self.start_worker(name)
+            if name not in self.off:
+                self.start_worker(name)
+                self.beat(name)
 
     def leftovers(self, instance_id: Any) -> list[str]:
         """What is left of an instance on any host: guests, files, DHCP entries."""
