@@ -7,8 +7,9 @@ makes Celery tasks of them, `hypervisor.<name>`. Read `declare.py` for what a st
 from hypervisor.steps.boot import create_disk, fetch_image, plug_ports, start_guest
 from hypervisor.steps.declare import HostStep, Role, StepHost
 from hypervisor.steps.delete import remove_guest
+from hypervisor.steps.network import set_reach
 
-HOST_STEPS: tuple[HostStep, ...] = (fetch_image, create_disk, plug_ports, start_guest, remove_guest)
+HOST_STEPS: tuple[HostStep, ...] = (fetch_image, create_disk, plug_ports, start_guest, remove_guest, set_reach)
 
 __all__ = [
     "HOST_STEPS",
@@ -19,5 +20,6 @@ __all__ = [
     "fetch_image",
     "plug_ports",
     "remove_guest",
+    "set_reach",
     "start_guest",
 ]
