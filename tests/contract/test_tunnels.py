@@ -26,10 +26,10 @@ class Near:
         self.plugged: list[GuestSpec] = []
         self.version = 0
 
-    def plug(self, *nics: NicSpec, action: str = "action-1") -> GuestSpec:
+    def plug(self, *nics: NicSpec) -> GuestSpec:
         guest = specs.guest(*nics)
         self.plugged.append(guest)
-        self.host.driver.interfaces.plug(guest, specs.maker(action), specs.Listener())
+        self.host.driver.interfaces.plug(guest, specs.maker(), specs.Listener())
         return guest
 
     def unplug(self, guest: GuestSpec) -> None:
@@ -162,14 +162,6 @@ def test_a_guest_that_moves_is_found_where_it_went_and_when_it_comes_back(near: 
         raw.send(guest.announcement())
         exchange(one, guest.udp())
         guest.leave()
-
-
-def test_a_port_that_is_plugged_again_by_another_action_survives_its_undo(near: Near) -> None:
-    network = specs.network()
-    guest = near.plug(specs.nic(network))
-    near.host.driver.interfaces.plug(guest, specs.maker("action-2"), specs.Listener())
-    near.host.driver.interfaces.unplug(guest.instance_id, guest.nics, specs.maker("action-2"))
-    assert near.host.dhcp(network) == {(guest.nics[0].mac, guest.nics[0].ip)}
 
 
 def test_who_was_told_before_its_first_port_reaches_the_others_from_that_port_on(near: Near) -> None:

@@ -59,6 +59,8 @@ class Wires:
         run("ip", "netns", "add", name)
         self.namespaces.append(name)
         run("ip", "-n", name, "link", "set", "lo", "up")
+        # Or a guest's own IPv6 tells the bridges where it is, before the test does.
+        run("ip", "netns", "exec", name, "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6")
         return name
 
     def veth(self, inside: str, name: str) -> str:

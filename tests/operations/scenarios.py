@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from cloud.networks import reach
+from cloud.networks.models import NetworkHost
 from cloud.workflow.models import Action
 from cloud.workflow.states import ActionState
 from instances.models import Fault, Instance
@@ -107,4 +109,16 @@ def _delete(world: World) -> Action:
     return world.delete()
 
 
-SCENARIOS: dict[str, Callable[[World], Any]] = {"boot": World.boot, "delete": _delete}
+def _network_reach(world: World) -> Action:
+    """A host of the instance's network is told of the others."""
+    world.booted()
+    host = NetworkHost.objects.get(network=world.tenant.network, host=world.instance().host)
+    assert reach.tell([host]) == 1
+    return Action.objects.latest("created_at")
+
+
+SCENARIOS: dict[str, Callable[[World], Any]] = {
+    "boot": World.boot,
+    "delete": _delete,
+    "network_reach": _network_reach,
+}
