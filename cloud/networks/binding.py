@@ -53,7 +53,7 @@ def allocate_ports(
     bound = [port for port in present if port.bound_by == action_id]
     if bound or not requests:
         return _moved(bound, host)
-    reach.join(_networks_of(requests), host)
+    reach.join({UUID(request.network_id) for request in requests}, host)
     binding = {
         "device_id": str(instance_id),
         "device_owner": f"{DEVICE_OWNER}{zone}",
@@ -129,12 +129,6 @@ _UNBOUND: dict[str, Any] = {
     "status": PortStatus.DOWN,
     "bound_by": None,
 }
-
-
-def _networks_of(requests: Sequence[PortRequest]) -> set[UUID]:
-    named = [UUID(request.port_id) for request in requests if request.port_id is not None]
-    own = set(Port.objects.filter(pk__in=named).values_list("network_id", flat=True)) if named else set()
-    return own | {UUID(request.network_id) for request in requests if request.port_id is None}
 
 
 def _choose(requests: Sequence[PortRequest]) -> dict[int, Choice]:

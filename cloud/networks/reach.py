@@ -11,11 +11,13 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Collection, Iterable
+from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from cloud.networks.addressing import is_reachable
@@ -136,6 +138,14 @@ def settle() -> None:
     for row in NetworkHost.objects.all():
         if row.address != addresses.get(row.host, ""):
             _readdress(row, addresses.get(row.host, ""))
+
+
+def forget_old_tellings() -> None:
+    """Deletes ended actions of this room after their retention, a target's last one too: by then its host has forgotten
+    the target's turns itself, and where it has not, it says so (rule R11)."""
+    before = timezone.now() - timedelta(days=settings.ACTION_RETENTION_DAYS)
+    old = Action.objects.filter(target_type=TARGET_TYPE, finished_at__lt=before).order_by("finished_at")
+    Action.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:_BATCH])).delete()
 
 
 def _idle() -> QuerySet[NetworkHost]:

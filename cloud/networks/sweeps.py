@@ -16,9 +16,10 @@ SETTLE_EVERY = 30  # seconds, in one process: it reads every host of every netwo
 
 
 def settle_hosts_now_and_then() -> None:
-    """Hosts whose last port of a network went, or whose address changed."""
+    """Hosts whose last port of a network went, or whose address changed; and what was told long ago."""
     if cache.add("networks.settle_hosts", True, timeout=SETTLE_EVERY):
         reach.settle()
+        reach.forget_old_tellings()
 
 
 def tell_hosts() -> int:

@@ -151,6 +151,13 @@ def test_the_bridge_has_a_mac_that_follows_from_the_network(near: Near) -> None:
     assert _mac_of_bridge(network).hex() == "525400" + network.id.replace("-", "")[:6]
 
 
+def test_dhcp_tells_guests_the_networks_mtu(near: Near) -> None:
+    network = specs.network(mtu=1400)
+    near.plug(specs.nic(network))
+    told = Path(f"/var/lib/libvirt/dnsmasq/{network.bridge}.conf").read_text()
+    assert "dhcp-option=option:mtu,1400" in told
+
+
 def test_a_guest_that_moves_is_found_where_it_went_and_when_it_comes_back(near: Near, wired: Wires) -> None:
     network = specs.network()
     staying, moving = specs.nic(network, 10), specs.nic(network, 11)

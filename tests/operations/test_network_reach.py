@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from cloud.networks import reach
 from cloud.networks.models import Network, NetworkHost
 from cloud.networks.services import abandon_move, move_ports, prepare_move
-from cloud.workflow.models import Action
+from cloud.workflow.models import Action, Host
 from cloud.workflow.states import ActionState
 from hypervisor.port_records import PortRecords, Reach
 from instances.models import Instance
@@ -115,8 +117,6 @@ def test_a_host_that_loses_its_last_port_leaves_and_the_others_are_told(cloud: C
 
 
 def test_a_host_that_was_down_is_told_when_it_is_back(cloud: Cloud) -> None:
-    from cloud.workflow.models import Host
-
     cloud.boot("h1")
     Host.objects.filter(name="h1").update(is_up=False)
     cloud.boot("h2")
@@ -204,3 +204,14 @@ def test_a_network_that_is_gone_ends_the_telling(cloud: Cloud) -> None:
     row.delete()
     cloud.box.recover()
     assert telling().get().state == ActionState.SUCCEEDED
+
+
+def test_what_was_told_long_ago_is_forgotten_and_a_host_is_told_again_all_the_same(cloud: Cloud) -> None:
+    cloud.boot("h1")
+    cloud.boot("h2")
+    telling().update(finished_at=timezone.now() - timedelta(days=91))
+    reach.forget_old_tellings()
+    assert telling().count() == 0
+    cloud.boot("h3")
+    cloud.sweep()
+    assert cloud.all_know("h1", "h2", "h3")
