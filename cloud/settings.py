@@ -125,7 +125,7 @@ SWEEP_INTERVAL = env.float("SWEEP_INTERVAL", default=5.0)
 STEP_ATTEMPTS = env.int("STEP_ATTEMPTS", default=3)
 ACTION_DEADLINE = env.float("ACTION_DEADLINE", default=3600.0)
 ACTION_RETENTION_DAYS = env.int("ACTION_RETENTION_DAYS", default=90)
-WORKFLOW_OPERATIONS = ["instances.operations.OPERATIONS"]
+WORKFLOW_OPERATIONS = ["instances.operations.OPERATIONS", "cloud.networks.operations.OPERATIONS"]
 WORKFLOW_SWEEPS = [
     "cloud.workflow.sweeps.SWEEPS",
     "cloud.identity.sweeps.SWEEPS",
@@ -143,6 +143,11 @@ IMAGE_MAX_BYTES = env.int("IMAGE_MAX_BYTES", default=64 * 1024**3)
 IMAGE_RETENTION_DAYS = env.int("IMAGE_RETENTION_DAYS", default=30)
 IMAGE_UPLOAD_STALL_SECONDS = env.int("IMAGE_UPLOAD_STALL_SECONDS", default=7200)
 
+# --- networks ---------------------------------------------------------------------------------------------------------
+NETWORK_MTU = env.int("NETWORK_MTU", default=1450)
+NETWORKS_MAY_OVERLAP = env.bool("NETWORKS_MAY_OVERLAP", default=False)
+NETWORK_HOST_ADDRESSES = "scheduling.selectors.host_addresses"  # where this room learns the addresses of hosts
+
 # --- scheduling -------------------------------------------------------------------------------------------------------
 RAM_ALLOCATION_RATIO = env.float("RAM_ALLOCATION_RATIO", default=1.5)
 DISK_ALLOCATION_RATIO = env.float("DISK_ALLOCATION_RATIO", default=1.0)
@@ -157,7 +162,6 @@ SCHEDULER_AVAILABLE_FILTERS = env.list("SCHEDULER_AVAILABLE_FILTERS", default=[]
 SCHEDULER_WEIGHERS = env.list("SCHEDULER_WEIGHERS", default=["ram"])
 SCHEDULER_SUBSET_SIZE = env.int("SCHEDULER_SUBSET_SIZE", default=1)
 RAM_WEIGHT_MULTIPLIER = env.float("RAM_WEIGHT_MULTIPLIER", default=1.0)
-NETWORKS_MAY_OVERLAP = env.bool("NETWORKS_MAY_OVERLAP", default=False)
 
 # --- instances --------------------------------------------------------------------------------------------------------
 INSTANCE_RETENTION_DAYS = env.int("INSTANCE_RETENTION_DAYS", default=30)

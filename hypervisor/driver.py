@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from hypervisor.spec import GuestSpec, GuestState, HostInventory, ImageSource, Maker, NicSpec
+from hypervisor.spec import GuestSpec, GuestState, HostInventory, ImageSource, Maker, NicSpec, ReachSpec
 
 
 class Progress(Protocol):
@@ -65,11 +65,17 @@ class Interfaces(Protocol):
 
     def plug(self, guest: GuestSpec, maker: Maker, progress: Progress) -> None:
         """After it every network of the guest exists and runs here, and its DHCP answers each of the guest's MACs with
-        exactly its address. Errors: NetworkFailed."""
+        exactly its address. A port that is plugged so already stays its first maker's. The network reaches the other
+        hosts that this one was told of. Errors: NetworkFailed."""
 
     def unplug(self, instance_id: str, nics: tuple[NicSpec, ...], maker: Maker | None) -> None:
         """After it no DHCP entry or lease of these ports is left here; a network without any port goes too. With a
         `maker`, only what that action made."""
+
+    def set_reach(self, reach: ReachSpec) -> int:
+        """After it this host knows which hosts have the network, unless it was told of a later version before; gives
+        the version that it knows. Where the network runs it reaches those hosts, and where it does not yet run it will.
+        Errors: NetworkFailed."""
 
 
 class Lifecycle(Protocol):

@@ -1,19 +1,20 @@
 """Which ports are plugged on this host, by network, and which action plugged each. Local to the host, never shared.
 
 `<root>/<network id>/<port id>.json`, one file a port, so that plugging one never rewrites another's; and beside the
-directory the network's lock. libvirt's DHCP entries have no room for their maker: these records are it, and from them a
-lost network definition is made anew.
+directory the network's lock and its reach, the hosts that it spans. libvirt's DHCP entries have no room for their
+maker: these records are it, and from them a lost network definition is made anew.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hypervisor import side_files
-from hypervisor.spec import Maker, NicSpec
+from hypervisor.spec import Maker, NicSpec, ReachSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +40,22 @@ class PortRecord:
             digest=maker.digest,
         )
 
+    def is_same_place(self, other: PortRecord) -> bool:
+        """Both are the same port of the same instance with the same addresses, whoever plugged it."""
+        mine, theirs = (replace(record, action_id="", digest="") for record in (self, other))
+        return mine == theirs
+
     def may_be_removed_by(self, instance_id: str, maker: Maker | None) -> bool:
         """The port still belongs to that instance, and to that action when one is named."""
         return self.instance_id == instance_id and (maker is None or self.action_id == maker.action_id)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What a host knows of a network's hosts. Version 0: nothing yet."""
+
+    version: int = 0
+    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,13 @@ class PortRecords:
         data = side_files.read(self._path(network_id, port_id))
         return _decode(data) if data else None
 
+    def wanted(self, nic: NicSpec, instance_id: str, maker: Maker) -> PortRecord:
+        """The record that the port is to have: the one it has when it is plugged so already, for then `maker` makes
+        nothing that its undo could take away (rule R10)."""
+        fresh = PortRecord.of(nic, instance_id, maker)
+        known = self.get(nic.network.id, nic.port_id)
+        return known if known is not None and known.is_same_place(fresh) else fresh
+
     def put(self, network_id: str, record: PortRecord) -> None:
         """After it the port counts as plugged. Put before acting, so that an undo finds it."""
         path = self._path(network_id, record.port_id)
@@ -68,6 +89,31 @@ class PortRecords:
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # it is not there, or holds other ports
             path.parent.rmdir()
+
+    def reach(self, network_id: str) -> Reach:
+        """What this host was told last of the network's hosts."""
+        data = side_files.read(self._reach_path(network_id)) or {}
+        return Reach(int(data.get("version", 0)), tuple(data.get("addresses", ())))
+
+    def learn_reach(self, told: ReachSpec) -> Reach:
+        """Keeps what the host is told, unless it knows of a later version. Gives what it knows then."""
+        known = self.reach(told.network.id)
+        if told.version <= known.version:
+            return known
+        self.root.mkdir(parents=True, exist_ok=True)
+        content = {"version": told.version, "addresses": list(told.addresses)}
+        side_files.write(self._reach_path(told.network.id), content, durable=self.is_durable)
+        return Reach(told.version, told.addresses)
+
+    def forget_reach(self, network_id: str) -> None:
+        """After it the host knows nothing of the network's hosts."""
+        self._reach_path(network_id).unlink(missing_ok=True)
+
+    def reaches_older_than(self, seconds: float) -> list[str]:
+        """Networks without a port here whose hosts were told longer ago than that."""
+        before = time.time() - seconds
+        found = [path.stem for path in self.root.glob("*.reach") if _modified(path) < before]
+        return [network_id for network_id in found if self.is_empty(network_id)]
 
     def lock(self, network_id: str) -> Path:
         """The file to lock while the network is changed."""
@@ -86,8 +132,18 @@ class PortRecords:
             return [_decode(data) for data in found if data]
         return []
 
+    def _reach_path(self, network_id: str) -> Path:
+        return self.root / f"{network_id}.reach"
+
     def _path(self, network_id: str, port_id: str) -> Path:
         return self.root / network_id / f"{port_id}.json"
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
 
 
 def _decode(data: dict[str, str]) -> PortRecord:

@@ -40,6 +40,16 @@ class NetworkSpec:
     mtu: int
     dns: tuple[str, ...] = ()
     dhcp: bool = True
+    vni: int = 0  # VXLAN's number of the network, the same on all hosts; 0: it stays on one host
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReachSpec:
+    """Which hosts have ports of a network. It changes with what others do, so it is not part of a guest's spec."""
+
+    network: NetworkSpec
+    version: int  # counts the changes of the network's hosts: a host keeps the highest that it was told
+    addresses: tuple[str, ...]  # of all hosts of the network, the one that is told included
 
 
 @dataclass(frozen=True, kw_only=True)

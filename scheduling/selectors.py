@@ -109,3 +109,8 @@ def hypervisor_hostnames(hosts: Collection[str]) -> dict[str, str]:
     """The hypervisor's host name of each host that has a compute node."""
     rows = ComputeNode.objects.filter(host__in=list(hosts)).values_list("host", "hypervisor_hostname")
     return dict(rows)
+
+
+def host_addresses(hosts: Collection[str]) -> dict[str, str]:
+    """The address that each host gave as its own (`HOST_IP`), of those that have a compute node."""
+    return dict(ComputeNode.objects.filter(host__in=list(hosts)).values_list("host", "host_ip"))

@@ -81,15 +81,29 @@ def _with_virsh(settings: Settings, bridges: set[str], step: Step) -> None:
             _virsh(settings, "net-destroy", name)
             _virsh(settings, "net-undefine", name)
             removed.append(f"network {name}")
+    for bridge in bridges:
+        _remove_tunnel(bridge.replace("kn-", "kv-"))
     for name in _virsh(settings, "list", "--all", "--uuid").split():
         if root in _virsh(settings, "dumpxml", name):
             raise Trouble(f"libvirt still has the domain {name} of this cloud; the state directory is kept")
     step.note("removed " + ", ".join(removed) if removed else "nothing")
 
 
+def _remove_tunnel(name: str) -> None:
+    """The device beside libvirt's bridge, and its rules; there is none where the cloud has one host."""
+    rules = _output("ebtables-save").splitlines()
+    for rule in (line.split() for line in rules if line.startswith("-A") and name in line):
+        _output("ebtables", "-D", *rule[1:])
+    _output("ebtables", "-X", name)
+    _output("ip", "link", "delete", name)
+
+
 def _virsh(settings: Settings, *arguments: str) -> str:
     """What virsh printed; a thing that is gone or stopped already is no error here, what is left is looked at anew."""
-    command = ["virsh", "-q", "-c", settings["LIBVIRT_URI"], *arguments]
+    return _output("virsh", "-q", "-c", settings["LIBVIRT_URI"], *arguments)
+
+
+def _output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 

@@ -1,4 +1,4 @@
-"""Arithmetic of IPv4 ranges: what is in a subnet, which addresses may be given out. No database."""
+"""Arithmetic of IPv4 ranges and other numbers of networks: what may be given out. No database."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from django.conf import settings
 
 from cloud.errors import BadRequest, Conflict
 
@@ -160,3 +162,23 @@ def _pool(start: ipaddress.IPv4Address, end: ipaddress.IPv4Address) -> dict[str,
 def random_mac() -> str:
     """A MAC in the range that OpenStack clouds use, its last three bytes random."""
     return ":".join([MAC_PREFIX, *(f"{byte:02x}" for byte in secrets.token_bytes(3))])
+
+
+def random_vni() -> int:
+    """A number for a network's tunnels, of 24 bits. Random, so that one is not soon used again, and clouds that share
+    hosts do not choose the same."""
+    return 1 + secrets.randbelow(2**24 - 1)
+
+
+def default_mtu() -> int:
+    """The MTU of new networks: what is left of the hosts' own when a tunnel took its part."""
+    return int(settings.NETWORK_MTU)
+
+
+def is_reachable(address: str) -> bool:
+    """Whether other hosts could reach a host at `address`: it is one, and neither loopback nor unspecified."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return not (parsed.is_loopback or parsed.is_unspecified)

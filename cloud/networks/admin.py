@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
-from cloud.networks.models import Network, Port, PortAddress, Subnet
+from cloud.networks.models import Network, NetworkHost, Port, PortAddress, Subnet
 
 
 class SubnetInline(admin.TabularInline):
@@ -24,6 +24,18 @@ class SubnetInline(admin.TabularInline):
         return False
 
 
+class HostInline(admin.TabularInline):
+    """The hosts of a network, and whether each knows of the others: `told` is then the network's reach version."""
+
+    model = NetworkHost
+    extra = 0
+    can_delete = False
+    fields = readonly_fields = ("host", "address", "told")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 @admin.register(Network)
 class NetworkAdmin(admin.ModelAdmin):
     """Networks with what is on them."""
@@ -31,8 +43,8 @@ class NetworkAdmin(admin.ModelAdmin):
     list_display = ("name", "id", "mode", "mtu", "is_shared", "is_admin_state_up", "project_id", "ports", "created_at")
     list_filter = ("mode", "is_shared", "is_admin_state_up")
     search_fields = ("name", "id", "project_id")
-    readonly_fields = ("id", "created_at", "updated_at")
-    inlines = (SubnetInline,)
+    readonly_fields = ("id", "vni", "reach_version", "created_at", "updated_at")
+    inlines = (SubnetInline, HostInline)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Network]:
         return super().get_queryset(request).annotate(port_count=Count("ports"))
@@ -107,7 +119,7 @@ class _ReadOnly(admin.ModelAdmin):
 class PortAdmin(_ReadOnly):
     """Ports, to look at: the API and the actions change them."""
 
-    list_display = ("mac", "name", "network", "ips", "status", "device_id", "binding_host", "project_id", "made_by")
+    list_display = ("mac", "name", "network", "ips", "status", "device_id", "binding_host", "moving_to", "made_by")
     list_filter = ("status", "network")
     search_fields = ("id", "mac", "name", "device_id", "project_id", "addresses__ip")
     list_select_related = ("network",)

@@ -5,18 +5,23 @@ Inside a transaction these make no savepoint of their own: the engine runs each 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from cloud.errors import Abort
+from cloud.networks import reach
 from cloud.networks.addressing import random_mac
 from cloud.networks.allocation import Allocator, Choice
 from cloud.networks.models import Port, PortAddress, PortStatus
 from cloud.networks.requests import PortRequest
+
+log = logging.getLogger(__name__)
 
 DEVICE_OWNER = "compute:"  # the wire's owner of an instance's port: this and the zone
 _MAC_ATTEMPTS = 8
@@ -40,13 +45,15 @@ def allocate_ports(
 ) -> list[Port]:
     """The ports of `requests`, in their order, bound to the instance on `host`: made on networks, users' own bound.
 
-    After it each of them has an address. The same action gets the same ports again, moved to `host` should that have
-    changed. Raises NoAddressLeft, FixedIpRefused or PortTaken (all Abort), and then has changed nothing.
+    After it each of them has an address, and `host` is one of their networks' hosts. The same action gets the same
+    ports again, moved to `host` should that have changed. Raises NoAddressLeft, FixedIpRefused or PortTaken (all
+    Abort), and then has changed nothing.
     """
-    present = list(Port.objects.filter(device_id=str(instance_id), bound_by__isnull=False).order_by("position"))
+    present = list(_bound(instance_id).order_by("position"))
     bound = [port for port in present if port.bound_by == action_id]
     if bound or not requests:
         return _moved(bound, host)
+    reach.join({UUID(request.network_id) for request in requests}, host)
     binding = {
         "device_id": str(instance_id),
         "device_owner": f"{DEVICE_OWNER}{zone}",
@@ -73,11 +80,43 @@ def release_ports(*, instance_id: UUID, action_id: UUID | None = None) -> None:
 
     With `action_id` only what that action made or bound. May run twice.
     """
-    bound = Port.objects.filter(device_id=str(instance_id), bound_by__isnull=False)
+    bound = _bound(instance_id)
     if action_id is not None:
         bound = bound.filter(bound_by=action_id)
     bound.filter(made_by__isnull=False).delete()
     bound.filter(made_by__isnull=True).update(**_UNBOUND, updated_at=timezone.now())
+
+
+# --- moving -----------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic(savepoint=False)
+def prepare_move(*, instance_id: UUID, to_host: str, action_id: UUID) -> None:
+    """After it the instance's ports are wanted at `to_host` as well as where they are bound, and the other hosts of
+    their networks are being told: to be called before `to_host` plugs them. May run twice."""
+    ports = _bound(instance_id)
+    reach.join(ports.values_list("network_id", flat=True), to_host)
+    if ports.update(moving_to=to_host, updated_at=timezone.now()):
+        log.info("action %s moves the ports of instance %s to host %s", action_id, instance_id, to_host)
+
+
+@transaction.atomic(savepoint=False)
+def move_ports(*, instance_id: UUID, to_host: str, action_id: UUID) -> None:
+    """After it the instance's ports are bound to `to_host` alone, with their MACs and addresses; its own undo, with the
+    other host. They stay those of the action that bound them. May run twice."""
+    _moved(list(_bound(instance_id)), to_host)
+    if _bound(instance_id).update(moving_to="", updated_at=timezone.now()):
+        log.info("action %s moved the ports of instance %s to host %s", action_id, instance_id, to_host)
+
+
+@transaction.atomic(savepoint=False)
+def abandon_move(*, instance_id: UUID) -> None:
+    """After it the instance's ports are wanted only where they are bound: the undo of `prepare_move`. May run twice."""
+    _bound(instance_id).exclude(moving_to="").update(moving_to="", updated_at=timezone.now())
+
+
+def _bound(instance_id: UUID) -> QuerySet[Port]:
+    return Port.objects.filter(device_id=str(instance_id), bound_by__isnull=False)
 
 
 _UNBOUND: dict[str, Any] = {
@@ -85,6 +124,7 @@ _UNBOUND: dict[str, Any] = {
     "device_owner": "",
     "device_tag": "",
     "binding_host": "",
+    "moving_to": "",
     "position": 0,
     "status": PortStatus.DOWN,
     "bound_by": None,
@@ -116,6 +156,7 @@ def _bind(port_id: UUID, binding: dict[str, Any]) -> Port:
 
 def _moved(bound: list[Port], host: str) -> list[Port]:
     if any(port.binding_host != host for port in bound):
+        reach.join({port.network_id for port in bound}, host)
         Port.objects.filter(pk__in=[port.pk for port in bound]).update(binding_host=host, updated_at=timezone.now())
         for port in bound:
             port.binding_host = host

@@ -7,7 +7,7 @@ import uuid
 from django.db import models
 from django.utils import timezone
 
-from cloud.networks.addressing import SubnetPlan, plan_of
+from cloud.networks.addressing import SubnetPlan, default_mtu, plan_of, random_vni
 
 
 class NetworkMode(models.TextChoices):
@@ -32,7 +32,9 @@ class Network(models.Model):
     name = models.CharField(max_length=255, blank=True)
     description = models.CharField(max_length=255, blank=True)
     mode = models.CharField(max_length=16, choices=NetworkMode, default=NetworkMode.NAT)
-    mtu = models.PositiveIntegerField(default=1500)
+    mtu = models.PositiveIntegerField(default=default_mtu)
+    vni = models.PositiveIntegerField(unique=True, default=random_vni, editable=False)  # its VXLAN number
+    reach_version = models.PositiveBigIntegerField(default=0, editable=False)  # changes of `hosts`; it never falls
     is_shared = models.BooleanField(default=False)
     is_admin_state_up = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -43,6 +45,25 @@ class Network(models.Model):
 
     def __str__(self) -> str:
         return self.name or str(self.id)
+
+
+class NetworkHost(models.Model):
+    """A host that has ports of a network, or is about to get one. All that a network has must know one another.
+
+    `told` is the version of the network's hosts that this host was told last. `address` is where the others reach it;
+    "" for a host that they cannot reach.
+    """
+
+    network = models.ForeignKey(Network, on_delete=models.CASCADE, related_name="hosts")
+    host = models.CharField(max_length=255)
+    address = models.CharField(max_length=64, blank=True)
+    told = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["network", "host"], name="one_row_per_network_and_host")]
+
+    def __str__(self) -> str:
+        return f"{self.network_id} on {self.host}"
 
 
 class Subnet(models.Model):
@@ -89,6 +110,7 @@ class Port(models.Model):
     device_tag = models.CharField(max_length=60, blank=True)
     position = models.PositiveSmallIntegerField(default=0)  # which of the instance's interfaces: 0 is the first
     binding_host = models.CharField(max_length=255, blank=True)
+    moving_to = models.CharField(max_length=255, blank=True)  # a host where it is plugged as well, for a migration
     is_admin_state_up = models.BooleanField(default=True)
     status = models.CharField(max_length=8, choices=PortStatus, default=PortStatus.DOWN)
     made_by = models.UUIDField(null=True, blank=True)

@@ -10,9 +10,9 @@ from django.db.models import Prefetch, Q, QuerySet
 
 from cloud.api.policy import Caller
 from cloud.errors import NotFound
-from cloud.networks.models import Network, Port, PortAddress, Subnet
+from cloud.networks.models import Network, NetworkHost, Port, PortAddress, Subnet
 from cloud.networks.requests import PortRequest, resolve_requested
-from hypervisor.spec import NetworkSpec, NicSpec
+from hypervisor.spec import NetworkSpec, NicSpec, ReachSpec
 
 __all__ = [
     "Address",
@@ -23,6 +23,7 @@ __all__ = [
     "nic_specs",
     "port_for",
     "ports_for",
+    "reach_spec",
     "resolve_requested",
     "subnets_for",
 ]
@@ -142,7 +143,21 @@ def network_spec(network: Network, subnet: Subnet | None = None) -> NetworkSpec:
         mtu=network.mtu,
         dns=tuple(subnet.dns_nameservers),
         dhcp=subnet.enable_dhcp,
+        vni=network.vni,
     )
+
+
+def reach_spec(network_id: UUID, host: str) -> ReachSpec | None:
+    """What `host` is told of the network's hosts; None when it is none of them, or there is nothing to build."""
+    # The version before the hosts: read the other way round, a host that joins in between would count as told of.
+    network = Network.objects.filter(pk=network_id).first()
+    if network is None or not network.subnets.exists():
+        return None
+    rows = dict(NetworkHost.objects.filter(network=network).values_list("host", "address"))
+    if host not in rows:
+        return None
+    addresses = tuple(sorted({address for address in rows.values() if address}))
+    return ReachSpec(network=network_spec(network), version=network.reach_version, addresses=addresses)
 
 
 def addresses_of(instance_ids: Collection[UUID]) -> dict[UUID, list[Address]]:

@@ -18,7 +18,16 @@ from django.utils import timezone
 from cloud.errors import BadRequest, Conflict, NotFound
 from cloud.networks import addressing
 from cloud.networks.allocation import Allocator, Choice, FixedIpInUse, FixedIpRefused, NoAddressLeft
-from cloud.networks.binding import DEVICE_OWNER, PortTaken, allocate_ports, release_ports, write_ports
+from cloud.networks.binding import (
+    DEVICE_OWNER,
+    PortTaken,
+    abandon_move,
+    allocate_ports,
+    move_ports,
+    prepare_move,
+    release_ports,
+    write_ports,
+)
 from cloud.networks.models import Network, NetworkMode, Port, PortAddress, Subnet
 
 __all__ = [
@@ -26,6 +35,7 @@ __all__ = [
     "FixedIpRefused",
     "NoAddressLeft",
     "PortTaken",
+    "abandon_move",
     "allocate_ports",
     "create_network",
     "create_port",
@@ -33,11 +43,16 @@ __all__ = [
     "delete_network",
     "delete_port",
     "delete_subnet",
+    "move_ports",
+    "prepare_move",
     "release_ports",
     "update_network",
     "update_port",
     "update_subnet",
 ]
+
+
+_VNI_ATTEMPTS = 8
 
 
 class InUse(Conflict):
@@ -74,20 +89,29 @@ def create_network(
     name: str = "",
     description: str = "",
     mode: NetworkMode = NetworkMode.NAT,
-    mtu: int = 1500,
+    mtu: int | None = None,
     is_shared: bool = False,
     is_admin_state_up: bool = True,
 ) -> Network:
-    """A new network, without a subnet: nothing can boot on it yet."""
-    return Network.objects.create(
-        project_id=project_id,
-        name=name,
-        description=description,
-        mode=mode,
-        mtu=mtu,
-        is_shared=is_shared,
-        is_admin_state_up=is_admin_state_up,
-    )
+    """A new network, without a subnet: nothing can boot on it yet. Without an MTU named it is that of settings."""
+    for attempt in range(_VNI_ATTEMPTS):
+        network = Network(
+            project_id=project_id,
+            name=name,
+            description=description,
+            mode=mode,
+            mtu=addressing.default_mtu() if mtu is None else mtu,
+            is_shared=is_shared,
+            is_admin_state_up=is_admin_state_up,
+        )
+        try:
+            with transaction.atomic():
+                network.save(force_insert=True)
+            break
+        except IntegrityError:  # another network has the VNI that was drawn
+            if attempt == _VNI_ATTEMPTS - 1:
+                raise
+    return network
 
 
 @transaction.atomic

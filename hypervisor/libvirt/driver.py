@@ -19,6 +19,7 @@ from hypervisor.libvirt.interfaces import LibvirtInterfaces
 from hypervisor.libvirt.inventory import LibvirtInventory
 from hypervisor.libvirt.lifecycle import LibvirtLifecycle
 from hypervisor.libvirt.networks import Networks
+from hypervisor.libvirt.tunnels import Tunnels
 from hypervisor.libvirt.virt_type import choose
 from hypervisor.libvirt.xml.interface import ANTI_SPOOFING
 from hypervisor.libvirt.xml.traits import HostTraits
@@ -43,7 +44,8 @@ class LibvirtDriver:
         self._connection = Connection(config.libvirt_uri)
         self.images = ImageCache(config.base_dir, config.image_ca_file, files.bases_in_use)
         self.disks = disks.QcowDisks(files)
-        self.interfaces = LibvirtInterfaces(Networks(self._connection), config.state_dir / "networks")
+        networks, tunnels = Networks(self._connection), Tunnels(config.host_ip)
+        self.interfaces = LibvirtInterfaces(networks, tunnels, config.state_dir / "networks")
         self.lifecycle = LibvirtLifecycle(self._connection, files, self._traits)
         self.agent = LibvirtGuestAgent(self._connection)
         self.console = LogConsole(files)

@@ -55,6 +55,12 @@ class Networks:
                     if lease["mac"].lower() != wanted[0] and not self._release(found, spec, lease):
                         raise NetworkFailed(f"network {spec.name}: {wanted[1]} is still leased to {lease['mac']}")
 
+    def is_running(self, spec: NetworkSpec) -> bool:
+        """Whether the network's bridge is there. Errors: NetworkFailed."""
+        with understood(f"network {spec.name} ({spec.bridge})", NetworkFailed):
+            found = self._find(spec)
+            return found is not None and bool(found.isActive())
+
     def forget(self, spec: NetworkSpec, entry: Entry) -> None:
         """After it DHCP has neither an entry nor a lease for that MAC. Errors: NetworkFailed."""
         with understood(f"network {spec.name} ({spec.bridge})", NetworkFailed):

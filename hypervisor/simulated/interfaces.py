@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hypervisor.driver import Progress
-from hypervisor.port_records import PortRecord, PortRecords
+from hypervisor.port_records import PortRecords
 from hypervisor.simulated.faults import Faults
-from hypervisor.spec import GuestSpec, Maker, NicSpec
+from hypervisor.spec import GuestSpec, Maker, NicSpec, ReachSpec
 
 
 class SimulatedInterfaces:
@@ -19,7 +19,7 @@ class SimulatedInterfaces:
         """See `hypervisor.driver.Interfaces.plug`."""
         with self._faults.around("interfaces.plug", progress):
             for nic in guest.nics:
-                self._records.put(nic.network.id, PortRecord.of(nic, guest.instance_id, maker))
+                self._records.put(nic.network.id, self._records.wanted(nic, guest.instance_id, maker))
 
     def unplug(self, instance_id: str, nics: tuple[NicSpec, ...], maker: Maker | None) -> None:
         """See `hypervisor.driver.Interfaces.unplug`."""
@@ -28,3 +28,10 @@ class SimulatedInterfaces:
                 record = self._records.get(nic.network.id, nic.port_id)
                 if record is not None and record.may_be_removed_by(instance_id, maker):
                     self._records.remove(nic.network.id, nic.port_id)
+                if self._records.is_empty(nic.network.id):
+                    self._records.forget_reach(nic.network.id)
+
+    def set_reach(self, reach: ReachSpec) -> int:
+        """See `hypervisor.driver.Interfaces.set_reach`."""
+        with self._faults.around("interfaces.set_reach"):
+            return self._records.learn_reach(reach).version

@@ -8,12 +8,14 @@ from hypervisor.steps.agent import set_password
 from hypervisor.steps.boot import create_disk, fetch_image, plug_ports, start_guest
 from hypervisor.steps.declare import HostStep, Role, StepHost
 from hypervisor.steps.delete import remove_guest
+from hypervisor.steps.network import set_reach
 from hypervisor.steps.power import replug_ports, run_guest, stop_guest
 
 HOST_STEPS: tuple[HostStep, ...] = (
     *(fetch_image, create_disk, plug_ports, start_guest, remove_guest),
     *(stop_guest, replug_ports, run_guest),
     *(set_password,),
+    *(set_reach,),
 )
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "replug_ports",
     "run_guest",
     "set_password",
+    "set_reach",
     "start_guest",
     "stop_guest",
 ]

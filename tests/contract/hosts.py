@@ -42,9 +42,9 @@ class Host(Protocol):
         """Removes what tests left."""
 
 
-def load_host(name: str, state_dir: Path) -> Host:
+def load_host(name: str, state_dir: Path, **changed: Any) -> Host:
     """A host with that driver."""
-    config = HostConfig(name="contract-host", key="key", broker_url="", state_dir=state_dir, driver=name)
+    config = HostConfig(name="contract-host", key="key", broker_url="", state_dir=state_dir, driver=name, **changed)
     return LibvirtHost(config) if name == "libvirt" else SimulatedHost(config)
 
 

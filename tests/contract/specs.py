@@ -60,6 +60,7 @@ def network(**changed: Any) -> NetworkSpec:
         gateway_ip=f"10.{second}.{third}.1",
         mtu=1450,
         dns=("192.0.2.53",),
+        vni=random.randrange(1, 2**24),
     )
     return dataclasses.replace(spec, **changed)
 

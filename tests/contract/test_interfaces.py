@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
-from hypervisor.spec import GuestSpec, Maker, NicSpec
+from hypervisor.spec import GuestSpec, Maker, NicSpec, ReachSpec
 from tests.contract import specs
 from tests.contract.hosts import Host
 
@@ -72,6 +72,31 @@ def test_a_port_that_another_instance_took_over_is_left_to_it(host: Host) -> Non
     plug(host, after, specs.maker("action-2"))
     unplug(host, before, None)
     assert host.dhcp(network) == {entry(after.nics[0])}
+
+
+def test_a_port_that_is_plugged_already_is_not_the_next_actions_to_unplug(host: Host) -> None:
+    network = specs.network()
+    guest = specs.guest(specs.nic(network))
+    plug(host, guest, specs.maker())
+    plug(host, guest, specs.maker("action-2"))
+    unplug(host, guest, specs.maker("action-2"))
+    assert host.dhcp(network) == {entry(guest.nics[0])}
+    unplug(host, guest, specs.maker())
+    assert host.dhcp(network) is None
+
+
+def test_a_host_keeps_the_latest_that_it_was_told_of_a_networks_hosts(host: Host) -> None:
+    network = specs.network()
+    guest = specs.guest(specs.nic(network))
+    tell = host.driver.interfaces.set_reach
+    told = [ReachSpec(network=network, version=version, addresses=("127.0.0.1",)) for version in (1, 2, 3)]
+    assert tell(told[1]) == 2
+    assert tell(told[0]) == 2
+    plug(host, guest, specs.maker())
+    assert tell(told[0]) == 2
+    assert tell(told[2]) == 3
+    unplug(host, guest, None)
+    assert tell(told[0]) == 1, "what a host knew of the others goes with its last port"
 
 
 def test_what_was_never_plugged_can_be_unplugged(host: Host) -> None:

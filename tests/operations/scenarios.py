@@ -11,7 +11,8 @@ from django.test import override_settings
 
 from cloud.api.policy import ADMIN, Caller
 from cloud.images.models import Image
-from cloud.networks.models import Port
+from cloud.networks import reach
+from cloud.networks.models import NetworkHost, Port
 from cloud.workflow.models import Action
 from cloud.workflow.operation import operation
 from cloud.workflow.states import ActionState
@@ -125,6 +126,9 @@ class World:
         """The operation is done: states as its table says, and hosts, allocations and ports agree with the row."""
         action.refresh_from_db()
         assert action.state == ActionState.SUCCEEDED, (action.state, action.fault)
+        if not isinstance(operation(action.operation), InstanceOperation):
+            self.assert_consistent()
+            return
         instance, rule = self.instance(), self.rule(action)
         if instance.vm_state == VmState.DELETED:
             self.assert_deleted(action)
@@ -229,6 +233,14 @@ def _delete(world: World) -> Action:
     return world.delete()
 
 
+def _network_reach(world: World) -> Action:
+    """A host of the instance's network is told of the others."""
+    world.booted()
+    host = NetworkHost.objects.get(network=world.tenant.network, host=world.instance().host)
+    assert reach.tell([host]) == 1
+    return Action.objects.latest("created_at")
+
+
 def soft_delete(*, caller: Caller, instance: Instance) -> Action:
     """A delete where deleted instances are kept."""
     with override_settings(RECLAIM_INSTANCE_INTERVAL=3600):
@@ -259,4 +271,5 @@ SCENARIOS: dict[str, Callable[[World], Any]] = {
     "stop": in_state(None, services.stop_instance),
     "start": in_state(VmState.STOPPED, services.start_instance),
     "hard_reboot": in_state(None, services.hard_reboot_instance),
+    "network_reach": _network_reach,
 }

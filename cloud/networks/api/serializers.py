@@ -34,12 +34,12 @@ def show_network(network: Network) -> dict[str, Any]:
 
 
 def show_network_to_admin(network: Network) -> dict[str, Any]:
-    """A network with what admins see besides: how it is carried (`nat` or `isolated`)."""
+    """A network with what admins see besides: how it is carried (`nat` or `isolated`), and its VXLAN number."""
     return {
         **show_network(network),
         "provider:network_type": network.mode,
         "provider:physical_network": None,
-        "provider:segmentation_id": None,
+        "provider:segmentation_id": network.vni,
     }
 
 
@@ -99,7 +99,7 @@ def show_port_to_admin(port: Port) -> dict[str, Any]:
     return {
         **show_port(port),
         "binding:host_id": port.binding_host,
-        "binding:profile": {},
+        "binding:profile": {"migrating_to": port.moving_to} if port.moving_to else {},
         "binding:vif_type": "bridge" if port.binding_host else "unbound",
         "binding:vif_details": {},
     }
@@ -131,7 +131,11 @@ NETWORKS = listing.Listing(
 )
 NETWORKS_FOR_ADMIN = listing.Listing(
     "networks",
-    {**_NETWORK_FILTERS, "provider:network_type": listing.text("mode")},
+    {
+        **_NETWORK_FILTERS,
+        "provider:network_type": listing.text("mode"),
+        "provider:segmentation_id": listing.integer("vni", "provider:segmentation_id"),
+    },
     NETWORKS.sortable,
     show_network_to_admin,
 )

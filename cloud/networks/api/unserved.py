@@ -28,7 +28,7 @@ EXTENSIONS = [
         ("net-mtu", "Network MTU", "mtu of networks."),
         ("pagination", "Pagination support", "limit and marker."),
         ("project-id", "project_id field", "project_id beside tenant_id."),
-        ("provider", "Provider Network", "provider:network_type of networks, for admins: nat or isolated."),
+        ("provider", "Provider Network", "How networks are carried, for admins."),
         ("quotas", "Quota management support", "Quotas, read-only."),
         ("security-group", "security-group", "One read-only group per project; nothing is filtered."),
         ("sorting", "Sorting support", "sort_key and sort_dir."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 
 from lxml import etree
@@ -20,6 +21,7 @@ def network(spec: NetworkSpec, entries: Iterable[tuple[str, str]]) -> str:
             E.metadata(K.network(id=spec.id, digest=build_digest(spec))),
             *([E.forward(mode="nat")] if spec.mode == "nat" else []),
             E.bridge(name=spec.bridge, stp="off", delay="0"),
+            E.mac(address=bridge_mac(spec)),
             E.mtu(size=str(spec.mtu)),
             *([E.dns(*(E.forwarder(addr=address) for address in spec.dns))] if spec.dns else []),
             *([_addresses(spec, entries)] if spec.gateway_ip else []),
@@ -29,7 +31,14 @@ def network(spec: NetworkSpec, entries: Iterable[tuple[str, str]]) -> str:
 
 def build_digest(spec: NetworkSpec) -> str:
     """Tells whether a network that is there was built from this spec. Its display name does not matter."""
-    return digest([spec.bridge, spec.mode, spec.cidr, spec.gateway_ip, spec.mtu, list(spec.dns), spec.dhcp])
+    addresses = [spec.cidr, spec.gateway_ip, list(spec.dns), spec.dhcp]
+    return digest([spec.bridge, bridge_mac(spec), spec.mode, spec.mtu, *addresses])
+
+
+def bridge_mac(spec: NetworkSpec) -> str:
+    """The MAC of the network's bridge, the same on all hosts: what a guest knows of its gateway stays true when it
+    moves."""
+    return "52:54:00:" + ":".join(re.findall("..", spec.id.replace("-", "")[:6]))
 
 
 def dhcp_entry(mac: str, ip: str) -> str:

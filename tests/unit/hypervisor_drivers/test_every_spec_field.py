@@ -55,6 +55,7 @@ UNREAD = {
     "image.properties": "no property concerns a host yet; the API reads os_shutdown_timeout",
     "nics.prefix": "the network's cidr says it",
     "nics.network.name": "only errors name it, so a renamed network is not rebuilt",
+    "nics.network.vni": "the tunnel is made of it, beside libvirt's network",
     "extra_specs": "no extra spec concerns a host yet; the scheduler reads them",
 }
 
