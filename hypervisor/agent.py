@@ -59,6 +59,7 @@ class Agent:
         is_first = self._seen is None
         driver = self.executor.driver
         self._seen = {
+            "looked_at": time.time(),
             "inventory": encode(driver.inventory.read()),
             "guests": [encode(guest) for guest in driver.lifecycle.guests()],
         }

@@ -7,7 +7,17 @@ from instances.services.boot import BootRequest, boot_instances
 from instances.services.console import console_output
 from instances.services.delete import delete_instance
 from instances.services.lock import lock_instance, unlock_instance
-from instances.services.power import hard_reboot_instance, start_instance, stop_instance
+from instances.services.power import (
+    hard_reboot_instance,
+    pause_instance,
+    reboot_instance,
+    resume_instance,
+    start_instance,
+    stop_instance,
+    suspend_instance,
+    trigger_crash_dump,
+    unpause_instance,
+)
 from instances.services.update import (
     add_tag,
     delete_metadata_key,
@@ -27,12 +37,18 @@ __all__ = [
     "delete_metadata_key",
     "hard_reboot_instance",
     "lock_instance",
+    "pause_instance",
+    "reboot_instance",
     "remove_tag",
     "replace_metadata",
     "replace_tags",
+    "resume_instance",
     "start_instance",
     "stop_instance",
+    "suspend_instance",
+    "trigger_crash_dump",
     "unlock_instance",
+    "unpause_instance",
     "update_instance",
     "update_metadata",
 ]
