@@ -117,8 +117,8 @@ class Power(Protocol):
         """After it the guest runs, if it is paused or runs. Errors: GuestOff, HypervisorFailed."""
 
     def suspend(self, instance_id: str, progress: Progress) -> None:
-        """After it the guest is off, and its memory is in a file that goes with its definition. One that is off with its
-        memory in that file is suspended. Errors: GuestOff, NoSpace, HypervisorFailed."""
+        """After it the guest is off, and its memory is in a file that goes with its definition. One that is off with
+        its memory in that file is suspended. Errors: GuestOff, NoSpace, HypervisorFailed."""
 
     def resume(self, instance_id: str, progress: Progress) -> bool:
         """After it the guest goes on where `suspend` left it, and the file is gone; one that runs is left as it is.

@@ -15,7 +15,6 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
@@ -153,16 +152,12 @@ def _is_current(host: Host, instance_id: UUID, guest: Mapping[str, Any] | None, 
 
 def _carry_out(host: Host, instance_id: UUID, row: Row, finding: Finding) -> None:
     """Begins the finding's action, or changes the row if it is still as it was."""
+    changes: dict[str, Any] = {"power_state": finding.power_state}
     if finding.operation:
-        changes = {"power_state": finding.power_state}
         if begin_own_action(instance_id=instance_id, operation=finding.operation, **changes) is not None:
             log.warning("instance %s on %s: %s", instance_id, host.name, finding.because)
         return
-    changes: dict[str, Any] = {"power_state": finding.power_state}
     if finding.vm_state is not None:
         changes["vm_state"] = finding.vm_state
-    with transaction.atomic():
-        if compare_and_set(instance_id, expected_vm_state=row.vm_state, expected_task_state=None, **changes) and (
-            finding.vm_state or finding.power_state != row.power_state
-        ):
-            log.info("instance %s on %s: %s", instance_id, host.name, finding.because)
+    if compare_and_set(instance_id, expected_vm_state=row.vm_state, expected_task_state=None, **changes):
+        log.info("instance %s on %s: %s", instance_id, host.name, finding.because or "its power state changed")
