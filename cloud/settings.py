@@ -167,6 +167,9 @@ RAM_WEIGHT_MULTIPLIER = env.float("RAM_WEIGHT_MULTIPLIER", default=1.0)
 INSTANCE_RETENTION_DAYS = env.int("INSTANCE_RETENTION_DAYS", default=30)
 SHUTDOWN_TIMEOUT = env.float("SHUTDOWN_TIMEOUT", default=60.0)  # of guests whose image has no os_shutdown_timeout
 RECLAIM_INSTANCE_INTERVAL = env.float("RECLAIM_INSTANCE_INTERVAL", default=0.0)  # seconds; 0: a delete is for good
+SOFT_REBOOT_TIMEOUT = env.float("SOFT_REBOOT_TIMEOUT", default=120.0)  # seconds; then a reboot is a hard one
+RESUME_GUESTS_ON_HOST_BOOT = env.bool("RESUME_GUESTS_ON_HOST_BOOT", default=True)
+UNEXPECTED_GUEST_POLICY = env.str("UNEXPECTED_GUEST_POLICY", default="stop")  # stop | adopt | ignore
 QUOTA_DEFAULTS = {name: int(limit) for name, limit in env.dict("QUOTA_DEFAULTS", default={}).items()}
 
 # --- logs -------------------------------------------------------------------------------------------------------------

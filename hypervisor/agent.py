@@ -83,6 +83,7 @@ class Agent:
             guest["instance_id"]: self._turn(guest["instance_id"]) for guest in (self._seen or {}).get("guests", ())
         }
         self._seen = {
+            "looked_at": time.time(),
             "inventory": encode(driver.inventory.read()),
             "guests": [{**encode(g), "turn": turns.get(g.instance_id, 0)} for g in driver.lifecycle.guests()],
         }

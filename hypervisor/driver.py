@@ -104,6 +104,37 @@ class Lifecycle(Protocol):
         """Every guest of this cloud on this host."""
 
 
+class Power(Protocol):
+    """A guest that runs, and its memory."""
+
+    def run(self, instance_id: str) -> str:
+        """Which run of the guest this is: another after each start, the same while it lives, paused or not; "" when it
+        is off."""
+
+    def reboot(self, instance_id: str, run: str, timeout_seconds: float, progress: Progress) -> bool:
+        """After it the guest is in another run than `run`, its definition as it was: it is asked by ACPI, and started
+        when it went off. False when it did not go off in `timeout_seconds`: then it runs on. A guest in another run
+        already, or off, was rebooted so far. Errors: GuestOff, HypervisorFailed."""
+
+    def pause(self, instance_id: str) -> None:
+        """After it the guest's CPUs stand still; its memory stays. Errors: GuestOff, HypervisorFailed."""
+
+    def unpause(self, instance_id: str) -> None:
+        """After it the guest runs, if it is paused or runs. Errors: GuestOff, HypervisorFailed."""
+
+    def suspend(self, instance_id: str, progress: Progress) -> None:
+        """After it the guest is off, and its memory is in a file that goes with its definition. One that is off with
+        its memory in that file is suspended. Errors: GuestOff, NoSpace, HypervisorFailed."""
+
+    def resume(self, instance_id: str, progress: Progress) -> bool:
+        """After it the guest goes on where `suspend` left it, and the file is gone; one that runs is left as it is.
+        False, and nothing done, when there is no such memory. Errors: HypervisorFailed."""
+
+    def interrupt(self, instance_id: str) -> None:
+        """Sends the guest one NMI, for which its system may write a crash dump. Each call sends another.
+        Errors: GuestOff, HypervisorFailed; StepUnknown when nobody knows whether it was sent."""
+
+
 class Console(Protocol):
     """The guest's serial console log."""
 
@@ -142,6 +173,7 @@ class Driver(Protocol):
     interfaces: Interfaces
     lifecycle: Lifecycle
     agent: GuestAgent
+    power: Power
     console: Console
     inventory: Inventory
     events: Events | None

@@ -73,6 +73,12 @@ class AgentSilent(Abort):
     code = "guest.agent_silent"
 
 
+class GuestOff(Abort):
+    """The guest does not run, and what was asked for needs one that does."""
+
+    code = "guest.off"
+
+
 class Superseded(Exception):
     """A higher turn has been seen for this target: whoever gets this stops at once and reports nothing."""
 

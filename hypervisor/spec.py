@@ -114,6 +114,7 @@ class HostInventory:
     cpu_info: dict[str, Any] = field(default_factory=dict)
     hostname: str = ""
     host_ip: str = ""
+    boot_id: str = ""  # another after each boot of the machine, and only then (`hypervisor.boot_id`); "": not known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +124,9 @@ class GuestState:
     instance_id: str
     power_state: int  # OpenStack's numbers: 0 nostate, 1 running, 3 paused, 4 shutdown, 6 crashed, 7 suspended
     action_id: str = ""
+    # Why it is off or paused: shutdown (by itself) destroyed crashed failed saved migrated lost (nobody saw it end),
+    # io_error user …; "": not known. It is no part of what the guest is.
+    reason: str = field(default="", compare=False)
 
 
 def encode(value: Any) -> dict[str, Any]:

@@ -9,3 +9,6 @@ class InstancesConfig(AppConfig):
     name = "instances"
     label = "instances"
     verbose_name = "Instances"
+
+    def ready(self) -> None:
+        from instances import checks  # noqa: F401, PLC0415  (registers the check)

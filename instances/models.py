@@ -288,3 +288,13 @@ class QuotaClass(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.resource} {self.limit}"
+
+
+class HostBoot(models.Model):
+    """The boot of a host that its instances are up to: when a heartbeat brings another, their guests ran before it."""
+
+    host = models.CharField(max_length=255, primary_key=True)
+    boot_id = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.boot_id}"

@@ -163,6 +163,14 @@ _RULES: Final = (
 )
 VERBS: Final = MappingProxyType({rule.verb: rule for rule in _RULES})
 
+# What the cloud does by itself, and nobody can ask for.
+_OFF_BY_WISH: Final = (_V.STOPPED, _V.SUSPENDED, _V.SHELVED, _V.SOFT_DELETED)
+_OWN_RULES: Final = (
+    _rule("power_on_again", [_V.ACTIVE, _V.RESCUED, _V.RESIZED], _T.POWERING_ON, falls_back_to=_V.STOPPED, locks=False),
+    _rule("end_unexpected_guest", _OFF_BY_WISH, _T.POWERING_OFF, locks=False),
+)
+OWN_VERBS: Final = MappingProxyType({rule.verb: rule for rule in _OWN_RULES})
+
 
 # --- what a guest's power state says of its instance ------------------------------------------------------------------
 

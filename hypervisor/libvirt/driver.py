@@ -19,6 +19,7 @@ from hypervisor.libvirt.interfaces import LibvirtInterfaces
 from hypervisor.libvirt.inventory import LibvirtInventory
 from hypervisor.libvirt.lifecycle import LibvirtLifecycle
 from hypervisor.libvirt.networks import Networks
+from hypervisor.libvirt.power import LibvirtPower
 from hypervisor.libvirt.tunnels import Tunnels
 from hypervisor.libvirt.virt_type import choose
 from hypervisor.libvirt.xml.interface import ANTI_SPOOFING
@@ -48,6 +49,7 @@ class LibvirtDriver:
         self.interfaces = LibvirtInterfaces(networks, tunnels, config.state_dir / "networks")
         self.lifecycle = LibvirtLifecycle(self._connection, files, self._traits)
         self.agent = LibvirtGuestAgent(self._connection)
+        self.power = LibvirtPower(self._connection)
         self.console = LogConsole(files)
         self.inventory = LibvirtInventory(self._connection, config, files, self._virt_type)
         self.events = LibvirtEvents(self._connection, self.lifecycle)

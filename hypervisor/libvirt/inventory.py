@@ -6,6 +6,7 @@ import functools
 import os
 from typing import Any
 
+from hypervisor.boot_id import this_boot
 from hypervisor.config import HostConfig
 from hypervisor.instance_files import InstanceFiles
 from hypervisor.libvirt.connection import Connection
@@ -47,6 +48,7 @@ class LibvirtInventory:
                 cpu_info=self._cpu_info,
                 hostname=libvirtd.getHostname(),
                 host_ip=self._config.host_ip,
+                boot_id=this_boot(),
             )
 
     @functools.cached_property

@@ -14,6 +14,7 @@ from hypervisor.errors import HypervisorFailed
 from hypervisor.instance_files import InstanceFiles
 from hypervisor.libvirt.connection import Connection
 from hypervisor.libvirt.failures import is_absent, is_out_of_state, understood
+from hypervisor.libvirt.observed import observed
 from hypervisor.libvirt.xml.domain import domain
 from hypervisor.libvirt.xml.element import KILONOVA
 from hypervisor.libvirt.xml.reading import Mark, read_mark
@@ -22,17 +23,6 @@ from hypervisor.spec import GuestSpec, GuestState, Maker
 
 log = logging.getLogger(__name__)
 
-# OpenStack's numbers (nova.compute.power_state) for libvirt's states. Blocked is running that waits for I/O.
-POWER_STATES = {
-    libvirt.VIR_DOMAIN_NOSTATE: 0,
-    libvirt.VIR_DOMAIN_RUNNING: 1,
-    libvirt.VIR_DOMAIN_BLOCKED: 1,
-    libvirt.VIR_DOMAIN_PAUSED: 3,
-    libvirt.VIR_DOMAIN_SHUTDOWN: 4,
-    libvirt.VIR_DOMAIN_SHUTOFF: 4,
-    libvirt.VIR_DOMAIN_CRASHED: 6,
-    libvirt.VIR_DOMAIN_PMSUSPENDED: 7,
-}
 _UNDEFINE = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
     | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
@@ -70,7 +60,7 @@ class LibvirtLifecycle:
             if found is None:
                 found = self._define(guest, maker)
             progress(None, "starting the guest")
-            _create(found)
+            create(found)
         log.info("guest of instance %s runs as domain %s", guest.instance_id, guest.name)
 
     def stop(self, instance_id: str, timeout_seconds: float, progress: Progress) -> None:
@@ -80,7 +70,7 @@ class LibvirtLifecycle:
             if found is None or not found.isActive():
                 return
             if timeout_seconds > 0 and found.state()[0] != libvirt.VIR_DOMAIN_PAUSED:
-                _ask_to_shut_down(found, timeout_seconds, progress)
+                ask_to_shut_down(found, timeout_seconds, progress)
             _destroy(found)
         log.info("guest of instance %s is off", instance_id)
 
@@ -160,19 +150,20 @@ def _state(found: libvirt.virDomain) -> GuestState | None:
     if mark is None:
         return None
     try:
-        state, _reason = found.state()
+        power_state, reason = observed(*found.state())
     except libvirt.libvirtError as error:
         if is_absent(error):
             return None
         raise
     return GuestState(
         instance_id=found.UUIDString(),
-        power_state=POWER_STATES.get(state, 0),
+        power_state=power_state,
         action_id=mark.maker.action_id,
+        reason=reason,
     )
 
 
-def _create(found: libvirt.virDomain) -> None:
+def create(found: libvirt.virDomain) -> None:
     """After it the domain runs."""
     if found.isActive():
         return
@@ -183,7 +174,7 @@ def _create(found: libvirt.virDomain) -> None:
             raise
 
 
-def _ask_to_shut_down(found: libvirt.virDomain, timeout_seconds: float, progress: Progress) -> None:
+def ask_to_shut_down(found: libvirt.virDomain, timeout_seconds: float, progress: Progress) -> None:
     """Asks by ACPI, again every few seconds (a guest that is still booting does not hear it), until the guest is off or
     the time is over."""
     begun, pause = time.monotonic(), threading.Event()

@@ -17,6 +17,7 @@ from hypervisor.simulated.images import NotedImages, SimulatedImages
 from hypervisor.simulated.interfaces import SimulatedInterfaces
 from hypervisor.simulated.inventory import SimulatedInventory
 from hypervisor.simulated.lifecycle import SimulatedLifecycle
+from hypervisor.simulated.power import SimulatedPower
 
 
 class SimulatedDriver:
@@ -38,8 +39,9 @@ class SimulatedDriver:
         self.events = SimulatedEvents()
         self.lifecycle = SimulatedLifecycle(root / "domains", files, ports, self.events, self.faults)
         self.agent = SimulatedGuestAgent(self.lifecycle, files, self.faults)
+        self.power = SimulatedPower(self.lifecycle, root / "boot-id", self.faults)
         self.console = LogConsole(files)
-        self.inventory = SimulatedInventory(config, files, self.lifecycle, self.faults)
+        self.inventory = SimulatedInventory(config, files, self.lifecycle, self.faults, self.power.boot_id)
 
     def close(self) -> None:
         """Hands out no more events."""

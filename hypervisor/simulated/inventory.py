@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from hypervisor.config import HostConfig
 from hypervisor.instance_files import InstanceFiles
@@ -23,11 +24,19 @@ _CPU = {
 class SimulatedInventory:
     """See `hypervisor.driver.Inventory`."""
 
-    def __init__(self, config: HostConfig, files: InstanceFiles, lifecycle: SimulatedLifecycle, faults: Faults) -> None:
+    def __init__(
+        self,
+        config: HostConfig,
+        files: InstanceFiles,
+        lifecycle: SimulatedLifecycle,
+        faults: Faults,
+        boot_id: Callable[[], str],
+    ) -> None:
         self._config = config
         self._files = files
         self._lifecycle = lifecycle
         self._faults = faults
+        self._boot_id = boot_id
         self._vcpus = int(os.environ.get("SIMULATED_VCPUS", "64"))
         self._memory_mib = int(os.environ.get("SIMULATED_MEMORY_MIB", "262144"))
         self._disk_gib = int(os.environ.get("SIMULATED_DISK_GIB", "4096"))
@@ -48,4 +57,5 @@ class SimulatedInventory:
                 cpu_info=_CPU,
                 hostname=self._config.name,
                 host_ip=self._config.host_ip,
+                boot_id=self._boot_id(),
             )

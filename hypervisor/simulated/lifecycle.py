@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from hypervisor.simulated.events import SimulatedEvents
 from hypervisor.simulated.faults import Faults
 from hypervisor.spec import GuestSpec, GuestState, Maker
 
-RUNNING, SHUTDOWN = 1, 4
+RUNNING, SHUTDOWN, CRASHED = 1, 4, 6
+OFF = (SHUTDOWN, CRASHED)
 
 
 class SimulatedLifecycle:
@@ -50,8 +52,9 @@ class SimulatedLifecycle:
         """See `hypervisor.driver.Lifecycle.stop`. A simulated guest goes off when it is asked."""
         with self._faults.around("lifecycle.stop", progress):
             found = side_files.read(self._path(instance_id))
-            if found is not None and found["power_state"] != SHUTDOWN:
-                self.set_power_state(instance_id, SHUTDOWN, "shutdown" if timeout_seconds else "stopped")
+            if found is not None and found["power_state"] not in OFF:
+                reason = "shutdown" if timeout_seconds else "destroyed"
+                self.set_power_state(instance_id, SHUTDOWN, "shutdown" if timeout_seconds else "stopped", reason)
 
     def remove(self, instance_id: str, maker: Maker | None) -> None:
         """See `hypervisor.driver.Lifecycle.remove`."""
@@ -78,14 +81,20 @@ class SimulatedLifecycle:
         """See `hypervisor.driver.Lifecycle.guests`."""
         return [_state(instance_id, found) for instance_id, found in self.domains()]
 
-    def set_power_state(self, instance_id: str, power_state: int, event: str) -> None:
-        """What a guest does by itself, for tests: it shuts down, crashes, comes back."""
-        found = side_files.read(self._path(instance_id))
+    def set_power_state(self, instance_id: str, power_state: int, event: str, reason: str = "", **changes: Any) -> None:
+        """What a guest does by itself, for tests too: it shuts down, crashes, comes back. `changes`: of its note."""
+        found = self.note(instance_id)
         if found is None:
             raise KeyError(instance_id)
-        changed = {**found, "power_state": power_state}
+        if not reason and event in ("shutdown", "crashed"):
+            reason = event
+        changed = {**found, "power_state": power_state, "reason": reason, **changes}
         side_files.write(self._path(instance_id), changed, durable=False)
         self._events.happened(_state(instance_id, changed), event)
+
+    def note(self, instance_id: str) -> dict[str, Any] | None:
+        """The guest's note; None when there is no such guest."""
+        return side_files.read(self._path(instance_id))
 
     def domains(self) -> list[tuple[str, dict[str, Any]]]:
         """All notes, by instance id."""
@@ -107,6 +116,7 @@ class SimulatedLifecycle:
             "action": maker.action_id,
             "digest": maker.digest,
             "power_state": RUNNING,
+            "run": uuid.uuid4().hex,
             "memory_mib": guest.memory_mib,
             "vcpus": guest.vcpus,
         }
@@ -118,7 +128,10 @@ class SimulatedLifecycle:
 
 def _state(instance_id: str, note: dict[str, Any]) -> GuestState:
     return GuestState(
-        instance_id=instance_id, power_state=int(note.get("power_state", 0)), action_id=str(note.get("action", ""))
+        instance_id=instance_id,
+        power_state=int(note.get("power_state", 0)),
+        action_id=str(note.get("action", "")),
+        reason=str(note.get("reason", "")),
     )
 
 

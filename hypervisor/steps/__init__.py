@@ -8,14 +8,18 @@ from hypervisor.steps.agent import set_password
 from hypervisor.steps.boot import create_disk, fetch_image, plug_ports, start_guest
 from hypervisor.steps.declare import HostStep, Role, StepHost
 from hypervisor.steps.delete import remove_guest
+from hypervisor.steps.memory import pause_guest, resume_guest, suspend_guest, unpause_guest
 from hypervisor.steps.network import set_reach
 from hypervisor.steps.power import replug_ports, run_guest, stop_guest
+from hypervisor.steps.reboot import end_guest, interrupt_guest, note_run, reboot_guest
 
 HOST_STEPS: tuple[HostStep, ...] = (
     *(fetch_image, create_disk, plug_ports, start_guest, remove_guest),
     *(stop_guest, replug_ports, run_guest),
     *(set_password,),
     *(set_reach,),
+    *(note_run, reboot_guest, interrupt_guest, end_guest),
+    *(pause_guest, unpause_guest, suspend_guest, resume_guest),
 )
 
 __all__ = [
@@ -24,13 +28,21 @@ __all__ = [
     "Role",
     "StepHost",
     "create_disk",
+    "end_guest",
     "fetch_image",
+    "interrupt_guest",
+    "note_run",
+    "pause_guest",
     "plug_ports",
+    "reboot_guest",
     "remove_guest",
     "replug_ports",
+    "resume_guest",
     "run_guest",
     "set_password",
     "set_reach",
     "start_guest",
     "stop_guest",
+    "suspend_guest",
+    "unpause_guest",
 ]

@@ -13,9 +13,15 @@ def power_state_of(step: StepHost) -> dict[str, Any]:
     return {"power_state": state.power_state if state else 0}
 
 
+def is_on(step: StepHost) -> bool:
+    """Whether the guest runs, or is paused: its memory is there."""
+    return bool(step.driver.power.run(step.target_id))
+
+
 def run_again(step: StepHost) -> dict[str, Any]:
-    """After it the guest runs if it was on before the action (input `was_on`)."""
-    if step.inputs.get("was_on"):
+    """After it the guest is on if it was before the action (input `was_on`). One that never went off is left as it is:
+    it loses nothing."""
+    if step.inputs.get("was_on") and not is_on(step):
         step.driver.lifecycle.start(step.the_guest(), step.maker, step.progress, replaces=True)
     return power_state_of(step)
 

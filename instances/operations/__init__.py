@@ -6,14 +6,24 @@ Read `boot.py` first.
 from instances.operations.boot import Boot
 from instances.operations.change_password import ChangePassword
 from instances.operations.delete import Delete
+from instances.operations.end_unexpected_guest import EndUnexpectedGuest
 from instances.operations.hard_reboot import HardReboot
+from instances.operations.pause import Pause
+from instances.operations.power_on_again import PowerOnAgain
+from instances.operations.reboot import Reboot
 from instances.operations.restore import Restore
+from instances.operations.resume import Resume
 from instances.operations.soft_delete import SoftDelete
 from instances.operations.start import Start
 from instances.operations.stop import Stop
+from instances.operations.suspend import Suspend
+from instances.operations.trigger_crash_dump import TriggerCrashDump
+from instances.operations.unpause import Unpause
 
 OPERATIONS = (
     *(Boot, Delete, SoftDelete, Restore),
     *(Stop, Start, HardReboot),
     *(ChangePassword,),
+    *(Reboot, Pause, Unpause, Suspend, Resume, TriggerCrashDump),
+    *(PowerOnAgain, EndUnexpectedGuest),
 )

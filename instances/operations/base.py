@@ -28,7 +28,7 @@ class InstanceOperation(Operation):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if "action" in cls.__dict__ or "verb" in cls.__dict__:
+        if ("action" in cls.__dict__ or "verb" in cls.__dict__) and "rule" not in cls.__dict__:
             cls.rule = VERBS[cls.verb or cls.action]
 
     def hosts(self, role: Role, context: StepContext) -> tuple[str, ...]:

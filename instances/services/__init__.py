@@ -8,7 +8,17 @@ from instances.services.console import console_output
 from instances.services.delete import delete_instance, request_delete, restore_instance
 from instances.services.lock import lock_instance, unlock_instance
 from instances.services.password import change_password
-from instances.services.power import hard_reboot_instance, start_instance, stop_instance
+from instances.services.power import (
+    hard_reboot_instance,
+    pause_instance,
+    reboot_instance,
+    resume_instance,
+    start_instance,
+    stop_instance,
+    suspend_instance,
+    trigger_crash_dump,
+    unpause_instance,
+)
 from instances.services.reset_state import reset_state
 from instances.services.update import (
     add_tag,
@@ -30,15 +40,21 @@ __all__ = [
     "delete_metadata_key",
     "hard_reboot_instance",
     "lock_instance",
+    "pause_instance",
+    "reboot_instance",
     "remove_tag",
     "replace_metadata",
     "replace_tags",
     "request_delete",
     "reset_state",
     "restore_instance",
+    "resume_instance",
     "start_instance",
     "stop_instance",
+    "suspend_instance",
+    "trigger_crash_dump",
     "unlock_instance",
+    "unpause_instance",
     "update_instance",
     "update_metadata",
 ]

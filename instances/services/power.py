@@ -1,4 +1,4 @@
-"""`stop`, `start` and `reboot`: what begins or ends the guest's run."""
+"""The verbs that begin, end or halt the guest's run: stop, start, reboot, pause, suspend, and their ways back."""
 
 from __future__ import annotations
 
@@ -21,3 +21,33 @@ def start_instance(*, caller: Caller, instance: Instance) -> Action:
 def hard_reboot_instance(*, caller: Caller, instance: Instance) -> Action:
     """Ends the guest and runs it anew. Errors: see `start_verb`."""
     return start_verb(caller=caller, instance=instance, verb="hard_reboot")
+
+
+def reboot_instance(*, caller: Caller, instance: Instance) -> Action:
+    """Asks the guest to reboot. Errors: see `start_verb`."""
+    return start_verb(caller=caller, instance=instance, verb="reboot")
+
+
+def pause_instance(*, caller: Caller, instance: Instance) -> Action:
+    """Halts the guest, its memory where it is. Errors: see `start_verb`."""
+    return start_verb(caller=caller, instance=instance, verb="pause")
+
+
+def unpause_instance(*, caller: Caller, instance: Instance) -> Action:
+    """Lets a paused guest run on. Errors: see `start_verb`."""
+    return start_verb(caller=caller, instance=instance, verb="unpause")
+
+
+def suspend_instance(*, caller: Caller, instance: Instance) -> Action:
+    """Saves the guest's memory to its host's disk and ends it. Errors: see `start_verb`."""
+    return start_verb(caller=caller, instance=instance, verb="suspend")
+
+
+def resume_instance(*, caller: Caller, instance: Instance) -> Action:
+    """Lets a suspended guest go on. Errors: see `start_verb`."""
+    return start_verb(caller=caller, instance=instance, verb="resume")
+
+
+def trigger_crash_dump(*, caller: Caller, instance: Instance) -> Action:
+    """Sends the guest an NMI. Errors: see `start_verb`."""
+    return start_verb(caller=caller, instance=instance, verb="trigger_crash_dump")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
+import threading
+import time
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,6 +38,12 @@ class Host(Protocol):
 
     def stop_guest(self, instance_id: str) -> None:
         """The guest powers itself off."""
+
+    def crash_guest(self, instance_id: str) -> None:
+        """The guest's hypervisor dies. Returns when that was noticed."""
+
+    def deafen(self, instance_id: str) -> None:
+        """The guest goes deaf to ACPI, if it is not."""
 
     def add_stranger(self) -> None:
         """Puts something beside our guests that is not ours."""
@@ -70,6 +80,12 @@ class SimulatedHost:
 
     def stop_guest(self, instance_id: str) -> None:
         self.driver.lifecycle.set_power_state(instance_id, 4, "stopped")  # type: ignore[attr-defined]
+
+    def crash_guest(self, instance_id: str) -> None:
+        self.driver.lifecycle.set_power_state(instance_id, 6, "crashed")  # type: ignore[attr-defined]
+
+    def deafen(self, instance_id: str) -> None:
+        self.driver.lifecycle.set_power_state(instance_id, 1, "resumed", is_deaf=True)  # type: ignore[attr-defined]
 
     def add_stranger(self) -> None:
         (self.config.state_dir / "simulated" / "domains" / "notes.txt").write_text("not a guest")
@@ -132,6 +148,20 @@ class LibvirtHost:
     def stop_guest(self, instance_id: str) -> None:
         self.domain(instance_id).destroy()
 
+    def crash_guest(self, instance_id: str) -> None:
+        domain = self.domain(instance_id)
+        # libvirt writes it for itself; it is the emulator's process, and no other's.
+        pid = int(Path(f"/run/libvirt/qemu/{domain.name()}.pid").read_text())
+        assert instance_id.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+        os.kill(pid, signal.SIGKILL)
+        deadline, pause = time.monotonic() + 30, threading.Event()
+        while domain.isActive():
+            assert time.monotonic() < deadline, "libvirt did not notice that QEMU died"
+            pause.wait(0.05)
+
+    def deafen(self, instance_id: str) -> None:
+        """What these tests boot is a disk of zeroes: firmware hears no ACPI."""
+
     def add_stranger(self) -> None:
         xml = (
             "<domain type='qemu'><name>contract-stranger</name><memory>65536</memory><os><type>hvm</type></os></domain>"
@@ -143,7 +173,7 @@ class LibvirtHost:
             if domain in self._strangers or domain.name().startswith("contract-"):
                 with contextlib.suppress(self.libvirt.libvirtError):
                     domain.destroy()
-                domain.undefine()
+                domain.undefineFlags(self.libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
         for lock in (self.config.state_dir / "networks").glob("*.lock"):
             with contextlib.suppress(self.libvirt.libvirtError):
                 found = self.connection.networkLookupByUUIDString(lock.stem)

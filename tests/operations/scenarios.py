@@ -20,6 +20,7 @@ from instances import services
 from instances.models import Fault, Instance, Migration, MigrationStatus
 from instances.operations.base import InstanceOperation
 from instances.services import delete_instance
+from instances.services.own_actions import begin_own_action
 from instances.states import PowerState, VerbRule, VmState
 from scheduling.models import Allocation, ComputeNode
 from tests.operations.cloud_in_a_box import CloudInABox
@@ -58,6 +59,26 @@ class World:
         self.before = self.facts()
         service(caller=self.admin, instance=self.instance())
         return Action.objects.filter(target_id=self.instance_id).latest("created_at")
+
+    def begin_own(self, operation: str) -> Action:
+        """What the cloud begins by itself."""
+        self.before = self.facts()
+        assert self.instance_id is not None
+        action = begin_own_action(instance_id=self.instance_id, operation=operation)
+        assert action is not None
+        return action
+
+    def guest_becomes(self, power_state: PowerState, event: str, reason: str = "") -> None:
+        """The guest changes behind the cloud's back."""
+        instance = self.instance()
+        lifecycle = self.box.executors[instance.host].driver.lifecycle
+        lifecycle.set_power_state(str(instance.pk), power_state, event, reason)  # type: ignore[attr-defined]
+
+    def lose_power(self) -> None:
+        """The instance's host loses its power and is started again, its worker too."""
+        host = self.instance().host
+        self.box.executors[host].driver.power.lose_power()  # type: ignore[attr-defined]
+        self.box.start_worker(host)
 
     def bring_to(self, vm_state: VmState) -> None:
         """Takes the ACTIVE instance along its road to `vm_state`."""
@@ -257,7 +278,24 @@ ROADS: dict[VmState, tuple[Callable[..., Any], ...]] = {
     VmState.ACTIVE: (),
     VmState.STOPPED: (services.stop_instance,),
     VmState.SOFT_DELETED: (soft_delete,),
+    VmState.PAUSED: (services.pause_instance,),
+    VmState.SUSPENDED: (services.suspend_instance,),
 }
+
+
+def _after_a_reboot_of_the_host(world: World) -> Action:
+    world.booted()
+    world.lose_power()
+    Instance.objects.filter(pk=world.instance_id).update(power_state=PowerState.SHUTDOWN)
+    return world.begin_own("power_on_again")
+
+
+def _started_by_hand(world: World) -> Action:
+    world.booted()
+    world.bring_to(VmState.STOPPED)
+    world.guest_becomes(PowerState.RUNNING, "started")
+    return world.begin_own("end_unexpected_guest")
+
 
 # The vm_state after success, where the table leaves the choice to the operation.
 EXPECTED: dict[str, VmState] = {}
@@ -272,4 +310,12 @@ SCENARIOS: dict[str, Callable[[World], Any]] = {
     "start": in_state(VmState.STOPPED, services.start_instance),
     "hard_reboot": in_state(None, services.hard_reboot_instance),
     "network_reach": _network_reach,
+    "reboot": in_state(None, services.reboot_instance),
+    "pause": in_state(None, services.pause_instance),
+    "unpause": in_state(VmState.PAUSED, services.unpause_instance),
+    "suspend": in_state(None, services.suspend_instance),
+    "resume": in_state(VmState.SUSPENDED, services.resume_instance),
+    "trigger_crash_dump": in_state(None, services.trigger_crash_dump),
+    "power_on_again": _after_a_reboot_of_the_host,
+    "end_unexpected_guest": _started_by_hand,
 }

@@ -36,6 +36,11 @@ class InstancesView(ComputeView):
         return selectors.instance_for(self.caller, server_id, with_deleted=with_deleted)
 
 
+def no_such_action(name: str) -> BadRequest:
+    """The error for a key of POST /servers/{id}/action that nothing serves, in the version asked for."""
+    return BadRequest(f"There is no such action: {name[:80]}", field=name[:80])
+
+
 def _null_character(data: Any, path: str) -> str | None:
     """Where a text or a key has a null character, which PostgreSQL cannot keep."""
     if isinstance(data, str):

@@ -8,10 +8,9 @@ from types import MappingProxyType
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cloud.errors import BadRequest
 from instances.api.schemas import servers as schemas
 from instances.api.views.actions import administration, console, deletion, locks, power
-from instances.api.views.base import InstancesView
+from instances.api.views.base import InstancesView, no_such_action
 from instances.models import Instance
 
 # The wire's name of a verb → what serves it. A family adds its module.
@@ -34,5 +33,5 @@ class ServerActionView(InstancesView):
         name = next(iter(self.body(schemas.ACTION)))
         handler = ACTIONS.get(name)
         if handler is None:
-            raise BadRequest(f"There is no such action: {name[:80]}", field=name[:80])
+            raise no_such_action(name)
         return handler(self, instance)
