@@ -164,6 +164,9 @@ class Executor:
         if entry is not None and entry.result is not None and not is_unpaid:
             log.info("%s of turn %s was done already", order["name"], order["turn"])
             return entry.result
+        step = self.steps[order["name"]]
+        # Begun in another turn counts too: a worker that began anew is given what it lost under a new token (R6, R10).
+        is_in_doubt = step.once and order["verb"] == "do" and journal.was_interrupted(leg["action"], order["seq"])
         if journal.has_open_entry():
             try:
                 self.driver.lifecycle.settle(leg["target"])
@@ -172,9 +175,8 @@ class Executor:
                 return self._result(leg, order, "failed", time.time(), error=describe(trouble))
             journal.settled()
         journal.compact()
-        step = self.steps[order["name"]]
         started = time.time()
-        if entry is not None and step.once and order["verb"] == "do":
+        if is_in_doubt:
             error = StepUnknown(f"{step.name} was interrupted on {self.name}; whether it took effect is not known.")
             result = self._result(leg, order, "failed", started, error=describe(error))
         else:
@@ -182,7 +184,8 @@ class Executor:
             with self.journal.standing.held(order["generation"]) as is_current:
                 if not is_current and entering != order["generation"]:
                     return self._refused(leg, order)
-                journal.begin(order["token"], {"name": order["name"], "verb": order["verb"], "turn": order["turn"]})
+                what = {name: order[name] for name in ("name", "verb", "seq", "turn")}
+                journal.begin(order["token"], {"action": leg["action"], **what})
             with self._at_work(leg, order) as running:
                 result = self._act(step, StepProgress(journal, running, lock_fd), leg, order, started)
             self.fault_points("before_record", order)

@@ -120,6 +120,13 @@ class TargetJournal:
                 open_tokens.add(token)
         return bool(open_tokens)
 
+    def was_interrupted(self, action_id: str, seq: int) -> bool:
+        """Whether step `seq` of that action was begun here, in whichever turn, and never finished."""
+        lines = self._lines()
+        finished = {line["token"] for line in lines if "result" in line}
+        begun = (line for line in lines if line.get("verb") == "do" and line.get("action") == action_id)
+        return any(line.get("seq") == seq and line["token"] not in finished for line in begun)
+
     def begin(self, token: str, order: dict[str, Any]) -> None:
         """Writes that the order is begun, before its first effect."""
         self._append({"token": token, "begun": time.time(), **order})
