@@ -15,9 +15,9 @@ RUN /opt/kilonova/bin/pip install --no-cache-dir --disable-pip-version-check \
 
 FROM python:3.11-slim-bookworm
 
-# libvirt's client library talks to the host's libvirtd; qemu-img makes disks.
+# libvirt's client library talks to the host's libvirtd; qemu-img makes disks; the last two, tunnels between hosts.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libvirt0 qemu-utils \
+    && apt-get install -y --no-install-recommends libvirt0 qemu-utils iproute2 iptables \
     && rm -rf /var/lib/apt/lists/*
 # The image store is a volume: a fresh one takes its owner from here.
 RUN useradd --system --uid 10001 --home-dir /srv/kilonova --shell /usr/sbin/nologin kilonova \

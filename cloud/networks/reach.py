@@ -48,9 +48,12 @@ def _join(network_id: UUID, host: str) -> None:
     if network is None or NetworkHost.objects.filter(network=network, host=host).exists():
         return
     address = _addresses([host]).get(host, "")
-    has_others = NetworkHost.objects.filter(network=network).exclude(address="").exists()
+    others = NetworkHost.objects.filter(network=network)
+    has_others = others.exclude(address="").exists()
     if address:
         _bump(network)
+    elif others.exists():
+        log.warning("network %s: guests on host %s do not reach those on other hosts: set HOST_IP there", network, host)
     told = 0 if address and has_others else network.reach_version
     NetworkHost.objects.create(network=network, host=host, address=address, told=told)
     if address and has_others:

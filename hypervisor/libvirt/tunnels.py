@@ -13,6 +13,7 @@ import ipaddress
 import json
 import logging
 import os
+import socket
 import subprocess
 from collections.abc import Iterable
 from typing import Any
@@ -38,9 +39,10 @@ class Tunnels:
         """After it the network's bridge reaches the hosts at `addresses`, and no other; its own is passed over. With no
         other host, or where this host has no address that others can reach, there is no tunnel."""
         others = {address for address in addresses if address != self._address}
-        if others and not is_reachable(self._address):
-            log.warning("network %s is on other hosts too: set HOST_IP, this host has %s", spec.bridge, self._address)
         peers = {address for address in others if _are_of_one_kind(address, self._address)}
+        if others != peers:
+            unreached = ", ".join(sorted(others - peers))
+            log.warning("network %s does not reach %s from %s: see HOST_IP", spec.bridge, unreached, self._address)
         if not peers or not spec.vni:
             self.remove(spec)
             return
@@ -56,7 +58,7 @@ class Tunnels:
     def remove(self, spec: NetworkSpec) -> None:
         """After it there is no tunnel of the network, and no rule for one."""
         name = tunnel_name(spec)
-        if _device(name) is None:
+        if not _exists(name):  # as on every host that is alone: nothing is run there
             return
         _run(["ip", "link", "set", name, "down"], may_fail=True)
         for chain, rule in _rules(name):
@@ -65,7 +67,7 @@ class Tunnels:
             _run(["ebtables", command, name], may_fail=True)
         # Last, for while the device is there an interrupted removal is taken up again.
         _run(["ip", "link", "delete", name], may_fail=True)
-        if _device(name) is not None:
+        if _exists(name):
             raise NetworkFailed(f"network {spec.name}: the tunnel {name} cannot be removed")
         log.info("tunnel %s removed", name)
 
@@ -134,6 +136,14 @@ def _keep_own_stack_off(spec: NetworkSpec) -> None:
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def _exists(name: str) -> bool:
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        return False
+    return True
 
 
 def _device(name: str) -> dict[str, Any] | None:
