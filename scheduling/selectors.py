@@ -109,3 +109,8 @@ def hypervisor_hostnames(hosts: Collection[str]) -> dict[str, str]:
     """The hypervisor's host name of each host that has a compute node."""
     rows = ComputeNode.objects.filter(host__in=list(hosts)).values_list("host", "hypervisor_hostname")
     return dict(rows)
+
+
+def storage_ids_of(hosts: Collection[str]) -> dict[str, str]:
+    """What each host said of its instances' directory: equal ids mean shared storage, "" that it did not say."""
+    return dict(ComputeNode.objects.filter(host__in=list(hosts)).values_list("host", "storage_id"))

@@ -80,6 +80,13 @@ def release_ports(*, instance_id: UUID, action_id: UUID | None = None) -> None:
     bound.filter(made_by__isnull=True).update(**_UNBOUND, updated_at=timezone.now())
 
 
+@transaction.atomic(savepoint=False)
+def move_ports(*, instance_id: UUID, to_host: str, action_id: UUID) -> None:
+    """After it the instance's ports are bound to `to_host` alone, with their MACs and addresses; its own undo, with the
+    other host. They stay those of the action that bound them. May run twice."""
+    _moved(list(Port.objects.filter(device_id=str(instance_id), bound_by__isnull=False)), to_host)
+
+
 _UNBOUND: dict[str, Any] = {
     "device_id": "",
     "device_owner": "",

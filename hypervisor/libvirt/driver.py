@@ -10,6 +10,7 @@ from hypervisor.config import HostConfig
 from hypervisor.console_log import LogConsole
 from hypervisor.image_cache import ImageCache
 from hypervisor.instance_files import InstanceFiles, make_directory
+from hypervisor.kept_disks import KeptDisks
 from hypervisor.libvirt import disks
 from hypervisor.libvirt.connection import Connection
 from hypervisor.libvirt.events import LibvirtEvents
@@ -18,6 +19,7 @@ from hypervisor.libvirt.interfaces import LibvirtInterfaces
 from hypervisor.libvirt.inventory import LibvirtInventory
 from hypervisor.libvirt.lifecycle import LibvirtLifecycle
 from hypervisor.libvirt.networks import Networks
+from hypervisor.libvirt.rescue_disks import QcowRescueDisks
 from hypervisor.libvirt.virt_type import choose
 from hypervisor.libvirt.xml.interface import ANTI_SPOOFING
 from hypervisor.libvirt.xml.traits import HostTraits
@@ -42,6 +44,8 @@ class LibvirtDriver:
         self._connection = Connection(config.libvirt_uri)
         self.images = ImageCache(config.base_dir, config.image_ca_file, files.bases_in_use)
         self.disks = disks.QcowDisks(files)
+        self.kept_disks = KeptDisks(files)
+        self.rescue_disks = QcowRescueDisks(files)
         self.interfaces = LibvirtInterfaces(Networks(self._connection), config.state_dir / "networks")
         self.lifecycle = LibvirtLifecycle(self._connection, files, self._traits)
         self.console = LogConsole(files)

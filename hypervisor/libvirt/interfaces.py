@@ -45,6 +45,10 @@ class LibvirtInterfaces:
             with self._locked(nic.network.id, lambda: None):
                 self._unplug(instance_id, nic, maker)
 
+    def plugged(self, instance_id: str) -> tuple[NicSpec, ...]:
+        """See `hypervisor.driver.Interfaces.plugged`."""
+        return self._records.of_instance(instance_id)
+
     def _unplug(self, instance_id: str, nic: NicSpec, maker: Maker | None) -> None:
         record = self._records.get(nic.network.id, nic.port_id)
         if record is None:

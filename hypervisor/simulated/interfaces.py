@@ -28,3 +28,7 @@ class SimulatedInterfaces:
                 record = self._records.get(nic.network.id, nic.port_id)
                 if record is not None and record.may_be_removed_by(instance_id, maker):
                     self._records.remove(nic.network.id, nic.port_id)
+
+    def plugged(self, instance_id: str) -> tuple[NicSpec, ...]:
+        """See `hypervisor.driver.Interfaces.plugged`."""
+        return self._records.of_instance(instance_id)

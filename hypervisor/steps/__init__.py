@@ -7,11 +7,17 @@ makes Celery tasks of them, `hypervisor.<name>`. Read `declare.py` for what a st
 from hypervisor.steps.boot import create_disk, fetch_image, plug_ports, start_guest
 from hypervisor.steps.declare import HostStep, Role, StepHost
 from hypervisor.steps.delete import remove_guest
+from hypervisor.steps.evacuate import bring_up, fetch_image_there, plug_there, provide_disk
 from hypervisor.steps.power import replug_ports, run_guest, stop_guest
+from hypervisor.steps.rebuild import forget_old_disk, replace_disk, settle_guest
+from hypervisor.steps.rescue import create_rescue_disk, fetch_rescue_image, remove_rescue_disk
 
 HOST_STEPS: tuple[HostStep, ...] = (
     *(fetch_image, create_disk, plug_ports, start_guest, remove_guest),
     *(stop_guest, replug_ports, run_guest),
+    *(replace_disk, settle_guest, forget_old_disk),
+    *(fetch_rescue_image, create_rescue_disk, remove_rescue_disk),
+    *(fetch_image_there, provide_disk, plug_there, bring_up),
 )
 
 __all__ = [
@@ -19,12 +25,22 @@ __all__ = [
     "HostStep",
     "Role",
     "StepHost",
+    "bring_up",
     "create_disk",
+    "create_rescue_disk",
     "fetch_image",
+    "fetch_image_there",
+    "fetch_rescue_image",
+    "forget_old_disk",
     "plug_ports",
+    "plug_there",
+    "provide_disk",
     "remove_guest",
+    "remove_rescue_disk",
+    "replace_disk",
     "replug_ports",
     "run_guest",
+    "settle_guest",
     "start_guest",
     "stop_guest",
 ]

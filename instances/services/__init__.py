@@ -6,8 +6,11 @@ A service checks everything before it writes anything, writes in one transaction
 from instances.services.boot import BootRequest, boot_instances
 from instances.services.console import console_output
 from instances.services.delete import delete_instance
+from instances.services.evacuate import evacuate_instance
 from instances.services.lock import lock_instance, unlock_instance
 from instances.services.power import hard_reboot_instance, start_instance, stop_instance
+from instances.services.rebuild import rebuild_instance
+from instances.services.rescue import rescue_instance, unrescue_instance
 from instances.services.update import (
     add_tag,
     delete_metadata_key,
@@ -25,14 +28,18 @@ __all__ = [
     "console_output",
     "delete_instance",
     "delete_metadata_key",
+    "evacuate_instance",
     "hard_reboot_instance",
     "lock_instance",
+    "rebuild_instance",
     "remove_tag",
     "replace_metadata",
     "replace_tags",
+    "rescue_instance",
     "start_instance",
     "stop_instance",
     "unlock_instance",
+    "unrescue_instance",
     "update_instance",
     "update_metadata",
 ]
