@@ -1,4 +1,4 @@
-"""What a host does with an instance that is not its own any more (rule R6): it was evacuated, or deleted, while the host
+"""What a host does with an instance that is not its own any more (rule R6): it was evacuated or deleted while the host
 was away. Called with the answer to its hello, before it takes work.
 """
 

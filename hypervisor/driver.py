@@ -79,8 +79,8 @@ class KeptDisks(Protocol):
     def forget(self, instance_id: str, maker: Maker) -> None:
         """After it nothing is aside for that action. There is no way back. Errors: HypervisorFailed."""
 
-    def is_aside(self, instance_id: str, maker: Maker) -> bool:
-        """Whether something is aside for that action: it can be put back."""
+    def is_forgotten(self, instance_id: str, maker: Maker) -> bool:
+        """Whether there is no way back: the disk is `maker`'s action's, and nothing is aside for it."""
 
 
 class RescueDisks(Protocol):

@@ -73,9 +73,11 @@ class KeptDisks:
             if doomed.exists():
                 shutil.rmtree(doomed)
 
-    def is_aside(self, instance_id: str, maker: Maker) -> bool:
-        """See `hypervisor.driver.KeptDisks.is_aside`."""
-        return self._aside(instance_id, maker).exists()
+    def is_forgotten(self, instance_id: str, maker: Maker) -> bool:
+        """See `hypervisor.driver.KeptDisks.is_forgotten`."""
+        made = self._files.made(instance_id)
+        is_own = made is not None and made.maker.action_id == maker.action_id
+        return is_own and not self._aside(instance_id, maker).exists()
 
     def _aside(self, instance_id: str, maker: Maker) -> Path:
         return self._files.directory(instance_id) / f"aside-{maker.action_id}"

@@ -35,9 +35,9 @@ class SimulatedKeptDisks:
         with self._faults.around("kept_disks.forget"):
             self._kept.forget(instance_id, maker)
 
-    def is_aside(self, instance_id: str, maker: Maker) -> bool:
-        """See `hypervisor.driver.KeptDisks.is_aside`."""
-        return self._kept.is_aside(instance_id, maker)
+    def is_forgotten(self, instance_id: str, maker: Maker) -> bool:
+        """See `hypervisor.driver.KeptDisks.is_forgotten`."""
+        return self._kept.is_forgotten(instance_id, maker)
 
 
 class SimulatedRescueDisks:

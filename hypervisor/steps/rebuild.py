@@ -42,7 +42,7 @@ def settle_guest(step: StepHost) -> dict[str, Any]:
 
 def is_disk_forgotten(step: StepHost) -> dict[str, Any]:
     """Whether the old disk is past being put back."""
-    return {"moved": not step.driver.kept_disks.is_aside(step.target_id, step.maker)}
+    return {"moved": step.driver.kept_disks.is_forgotten(step.target_id, step.maker)}
 
 
 @host_step(ask=is_disk_forgotten, no_undo="it is a point of no return: the old disk is gone")

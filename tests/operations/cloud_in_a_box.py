@@ -21,15 +21,16 @@ from kombu import Connection, Queue
 from cloud.celery import app
 from cloud.workflow import hosts as host_messages
 from cloud.workflow import tasks, tokens
-from cloud.workflow.models import Action, ActionEvent
+from cloud.workflow.models import Action, ActionEvent, Host, Service
 from cloud.workflow.services import enroll_host
 from cloud.workflow.states import LIVE, OPEN
-from cloud.workflow.sweeps import SWEEPS
+from cloud.workflow.sweeps import SWEEPS, mark_hosts_down
 from hypervisor import delivery, drivers, reports
 from hypervisor.agent import Agent
 from hypervisor.config import HostConfig
 from hypervisor.executor import Executor
 from hypervisor.journal import Journal
+from scheduling.services import refresh_schedulable
 
 CONDUCTOR_QUEUES = ("conductor", "scheduler")
 
@@ -84,6 +85,22 @@ class CloudInABox:
         """One renewal of each step at work on the host, delivered."""
         agent = Agent(self.configs[name], self.executors[name], lambda _, message: host_messages.renew(message))
         agent.renew_leases()
+
+    def take_down(self, name: str) -> None:
+        """The host goes silent and is marked down; what it had stays on its disk."""
+        long_ago = timezone.now() - timedelta(days=1)
+        Service.objects.filter(binary="nova-compute", host=name).update(last_seen_at=long_ago)
+        mark_hosts_down()
+        refresh_schedulable([name])
+
+    def hosts_down(self) -> list[str]:
+        """Hosts that are marked down."""
+        return [name for name in self.executors if not Host.objects.get(name=name).is_up]
+
+    def bring_up(self, name: str) -> None:
+        """The host is back and was welcomed."""
+        self.start_worker(name)
+        self.beat(name)
 
     # --- queues ---
 
