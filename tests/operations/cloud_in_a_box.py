@@ -21,7 +21,7 @@ from kombu import Connection, Queue
 from cloud.celery import app
 from cloud.workflow import hosts as host_messages
 from cloud.workflow import tasks, tokens
-from cloud.workflow.models import Action, ActionEvent, Host, Service
+from cloud.workflow.models import Action, ActionEvent, Service
 from cloud.workflow.services import enroll_host
 from cloud.workflow.states import LIVE, OPEN
 from cloud.workflow.sweeps import SWEEPS, mark_hosts_down
@@ -57,6 +57,7 @@ class CloudInABox:
     executors: dict[str, Executor] = field(default_factory=dict)
     configs: dict[str, HostConfig] = field(default_factory=dict)
     delivered: list[Message] = field(default_factory=list)
+    off: set[str] = field(default_factory=set)  # hosts without power
 
     def add_host(self, name: str, **inventory: Any) -> Executor:
         """Enrols a simulated host, up and with its inventory known."""
@@ -86,19 +87,18 @@ class CloudInABox:
         agent = Agent(self.configs[name], self.executors[name], lambda _, message: host_messages.renew(message))
         agent.renew_leases()
 
-    def take_down(self, name: str) -> None:
-        """The host goes silent and is marked down; what it had stays on its disk."""
-        long_ago = timezone.now() - timedelta(days=1)
-        Service.objects.filter(binary="nova-compute", host=name).update(last_seen_at=long_ago)
+    def power_off(self, name: str) -> None:
+        """The host is gone: it is marked down, and its guests do not run."""
+        self.off.add(name)
+        for guest in self.executors[name].driver.lifecycle.guests():
+            self.executors[name].driver.lifecycle.set_power_state(guest.instance_id, 4, "stopped")  # type: ignore[attr-defined]
+        Service.objects.filter(host=name).update(last_seen_at=timezone.now() - timedelta(days=1))
         mark_hosts_down()
         refresh_schedulable([name])
 
-    def hosts_down(self) -> list[str]:
-        """Hosts that are marked down."""
-        return [name for name in self.executors if not Host.objects.get(name=name).is_up]
-
-    def bring_up(self, name: str) -> None:
-        """The host is back and was welcomed."""
+    def power_on(self, name: str) -> None:
+        """The host is back, and was welcomed."""
+        self.off.discard(name)
         self.start_worker(name)
         self.beat(name)
 

@@ -172,12 +172,12 @@ class World:
     def let_hosts_return(self) -> None:
         """Every host that is down comes back, and does what the answer to its hello says: it lets go what is not its
         own (rule R6)."""
-        for name in self.box.hosts_down():
+        for name in sorted(self.box.off):
             for guest in self.box.executors[name].driver.lifecycle.guests():
                 owner = Instance.objects.filter(pk=guest.instance_id).values_list("host", flat=True).first()
                 if owner != name:
                     abandon(self.box.executors[name].driver, guest.instance_id, keeps_disk=False)
-            self.box.bring_up(name)
+            self.box.power_on(name)
 
     def assert_deleted(self, action: Action) -> None:
         self.let_hosts_return()
@@ -263,7 +263,7 @@ def _evacuate(world: World) -> Action:
     if "h3" not in world.box.executors:
         world.box.add_host("h3")  # a destination that fails is left for another one
     world.booted()
-    world.box.take_down(world.instance().host)
+    world.box.power_off(world.instance().host)
     return world.begin(services.evacuate_instance)
 
 

@@ -11,6 +11,7 @@ from cloud.workflow.models import Action, ActionEvent, Host
 from cloud.workflow.states import ActionState
 from hypervisor.abandon import abandon
 from instances import services
+from instances.left_disks import disks_to_keep
 from instances.models import Migration, MigrationStatus
 from instances.states import PowerState, VmState
 from scheduling.models import Allocation, ComputeNode
@@ -50,7 +51,7 @@ def boot_on_h1(world: World) -> None:
 
 
 def evacuate(world: World, **wanted: Any) -> Action:
-    world.box.take_down("h1")
+    world.box.power_off("h1")
 
     def service(*, caller: Any, instance: Any) -> Action:
         return services.evacuate_instance(caller=caller, instance=instance, **wanted)
@@ -180,7 +181,7 @@ def test_storage_that_nobody_spoke_of_is_not_guessed_at(world: World) -> None:
 
 def test_with_no_host_left_it_says_why_and_stays(world: World) -> None:
     boot_on_h1(world)
-    world.box.take_down("h2")
+    world.box.power_off("h2")
     action = run(world)
     world.assert_undone(action, ActionState.FAILED)
     assert "No valid host" in world.fault_message()
@@ -191,3 +192,40 @@ def test_the_password_of_an_older_version_reaches_the_new_disk_and_stays_nowhere
     assert run(world, password="secret-1").state == ActionState.SUCCEEDED
     assert b"secret-1" in files_of(world)["disk.config"]
     assert "secret-1" not in str(list(Action.objects.values()))
+
+
+# --- what the old host may remove when it returns ---------------------------------------------------------------------
+
+
+def keeps(world: World, host: str = "h1") -> bool:
+    """Whether the host has to keep the instance's directory."""
+    return disks_to_keep(host, [str(world.instance_id)]) == {str(world.instance_id)}
+
+
+def test_a_host_keeps_a_disk_that_may_still_be_needed(world: World) -> None:
+    boot_on_h1(world)
+    assert keeps(world), "it is the instance's own host"
+    evacuate(world)
+    world.box.step()
+    assert world.instance().host == "h2"
+    assert keeps(world), "the evacuation may still fail, and then this is the disk"
+    world.box.recover()
+    assert not keeps(world)
+    assert keeps(world, "h2")
+    ComputeNode.objects.filter(host="h1").update(storage_id="")
+    assert keeps(world), "whether the storage is shared is not known"
+
+
+def test_a_host_keeps_a_disk_on_shared_storage_until_the_instance_is_deleted(shared: World) -> None:
+    boot_on_h1(shared)
+    run(shared, host="h3")
+    assert keeps(shared)
+    shared.delete()
+    assert keeps(shared), "the delete is not over"
+    shared.box.recover()
+    assert not keeps(shared)
+
+
+def test_a_host_keeps_what_no_row_knows(world: World) -> None:
+    unknown = "7c8e2c3e-1b0a-4a53-9a58-0000000000aa"
+    assert disks_to_keep("h1", [unknown]) == {unknown}
