@@ -59,6 +59,46 @@ class Disks(Protocol):
     def delete(self, instance_id: str, maker: Maker | None) -> None:
         """After it the instance's directory is gone; with a `maker`, only if that action made it. None: in any case."""
 
+    def take_over(self, instance_id: str) -> None:
+        """After it the disk that a host sharing this directory left is known to be here. It is not signed: whoever made
+        it stays its maker, so that no undo of the one who takes it over removes it (rule R10). Errors: DiskMissing."""
+
+
+class KeptDisks(Protocol):
+    """The old disk and config drive of an instance, kept aside in the name of an action while new ones are tried. The
+    guest is off meanwhile, or runs on the new ones."""
+
+    def set_aside(self, instance_id: str, maker: Maker) -> None:
+        """After it what the instance had is kept in the name of `maker`'s action, and its places are free, or hold what
+        that action made since. Errors: HypervisorFailed."""
+
+    def put_back(self, instance_id: str, maker: Maker) -> None:
+        """After it the instance has again what that action set aside, with its maker, and nothing else. Without
+        anything aside nothing changes. Errors: HypervisorFailed."""
+
+    def forget(self, instance_id: str, maker: Maker) -> None:
+        """After it nothing is aside for that action. There is no way back. Errors: HypervisorFailed."""
+
+    def is_forgotten(self, instance_id: str, maker: Maker) -> bool:
+        """Whether there is no way back: the disk is `maker`'s action's, and nothing is aside for it."""
+
+
+class RescueDisks(Protocol):
+    """What a rescued guest boots from, beside the instance's own disk."""
+
+    def create(self, guest: GuestSpec, base: BaseImage, maker: Maker, progress: Progress) -> None:
+        """After it `disk.rescue` is a qcow2 overlay on `base` of its size, and `disk.rescue.config` holds the guest's
+        config drive, if it has one. What another action left, or the same from other inputs, is replaced.
+
+        Errors: NoSpace, HypervisorFailed.
+        """
+
+    def delete(self, instance_id: str, maker: Maker | None) -> None:
+        """After it neither is there; with a `maker`, only if that action made them. None: in any case."""
+
+    def are_there(self, instance_id: str) -> bool:
+        """Whether the instance has a rescue disk here."""
+
 
 class Interfaces(Protocol):
     """Networks of the host and the guest's places on them."""
@@ -77,6 +117,10 @@ class Interfaces(Protocol):
         the version that it knows. Where the network runs it reaches those hosts, and where it does not yet run it will.
         Errors: NetworkFailed."""
 
+    def plugged(self, instance_id: str) -> tuple[NicSpec, ...]:
+        """The ports of the instance that are plugged here, as far as `unplug` needs to know them: for a host that
+        nobody tells any more which ports its instance had."""
+
 
 class Lifecycle(Protocol):
     """The guest itself."""
@@ -85,6 +129,10 @@ class Lifecycle(Protocol):
         """After it the domain is defined from `guest` and runs, autostart off. A domain of that id that another action
         made is an error, or with `replaces` is ended and defined anew; one that this action made from the same inputs
         and that runs is left as it is. Errors: HypervisorFailed."""
+
+    def define(self, guest: GuestSpec, maker: Maker, progress: Progress) -> None:
+        """After it the domain is defined from `guest` and does not run, autostart off; one of that id that was there
+        before is ended and gone. Errors: HypervisorFailed."""
 
     def stop(self, instance_id: str, timeout_seconds: float, progress: Progress) -> None:
         """After it the guest does not run; its definition and its disks stay. It is asked by ACPI, and ended when it
@@ -170,6 +218,8 @@ class Driver(Protocol):
     name: str
     images: Images
     disks: Disks
+    kept_disks: KeptDisks
+    rescue_disks: RescueDisks
     interfaces: Interfaces
     lifecycle: Lifecycle
     agent: GuestAgent

@@ -25,6 +25,12 @@ class DiskTooSmall(Abort):
     code = "disk.too_small"
 
 
+class DiskMissing(Reschedule):
+    """The instance's disk is not where it was said to be; nothing is made in its place."""
+
+    code = "disk.missing"
+
+
 class NoSpace(Reschedule):
     """The host's disk is full."""
 

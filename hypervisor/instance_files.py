@@ -1,12 +1,15 @@
 """Where an instance's files are, and who made them. The same on every host and for every driver.
 
-`<instances dir>/<instance id>/{disk,disk.config,console.log,made.json}`; `<instances dir>/storage-id` tells hosts that
-share this directory from those that do not. Directories can be traversed by the hypervisor's user and not listed.
+`<instances dir>/<instance id>/{disk,disk.config,console.log,made.json}`, for a rescue `{disk.rescue,disk.rescue.config,
+rescue.json}` besides, and while a disk is made anew the old one (`kept_disks.py`); `<instances dir>/storage-id` tells
+hosts that share this directory from those that do not. Directories can be traversed by the hypervisor's user and not
+listed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import secrets
@@ -18,7 +21,7 @@ from pathlib import Path
 
 from hypervisor import side_files
 from hypervisor.driver import BaseImage
-from hypervisor.errors import DiskTooSmall
+from hypervisor.errors import DiskMissing, DiskTooSmall
 from hypervisor.spec import GuestSpec, Maker
 
 _TRAVERSABLE = 0o711
@@ -80,19 +83,28 @@ class InstanceFiles:
         """The config drive, an ISO 9660 image."""
         return self.directory(instance_id) / "disk.config"
 
+    def rescue_disk(self, instance_id: str) -> Path:
+        """The disk that a rescued guest boots from."""
+        return self.directory(instance_id) / "disk.rescue"
+
+    def rescue_config_drive(self, instance_id: str) -> Path:
+        """The config drive of a rescued guest; the instance's own stays as it is beside it."""
+        return self.directory(instance_id) / "disk.rescue.config"
+
     def console_log(self, instance_id: str) -> Path:
         """What the guest wrote to its serial console."""
         return self.directory(instance_id) / "console.log"
 
-    def made(self, instance_id: str) -> Made | None:
-        """Who made the directory's files; None when there is none or nobody signed."""
-        data = side_files.read(self._side_file(instance_id))
+    def made(self, instance_id: str, what: str = "made") -> Made | None:
+        """Who made the directory's files (`what` "rescue": those of the rescue); None when there is none or nobody
+        signed."""
+        data = side_files.read(self.side_file(instance_id, what))
         if data is None:
             return None
         maker = Maker(action_id=str(data.get("action", "")), digest=str(data.get("digest", "")))
         return Made(maker=maker, base=str(data.get("base", "")), is_complete=bool(data.get("complete")))
 
-    def sign(self, instance_id: str, made: Made) -> None:
+    def sign(self, instance_id: str, made: Made, what: str = "made") -> None:
         """After it the directory exists and carries `made`. Sign before making anything, so that an undo finds it."""
         make_directory(self.directory(instance_id))
         data = {
@@ -101,7 +113,7 @@ class InstanceFiles:
             "base": made.base,
             "complete": made.is_complete,
         }
-        side_files.write(self._side_file(instance_id), data, durable=self.is_durable)
+        side_files.write(self.side_file(instance_id, what), data, durable=self.is_durable)
 
     def remove(self, instance_id: str, maker: Maker | None) -> None:
         """After it the directory is gone; with a `maker`, only if that action signed it (or nobody and it is empty)."""
@@ -122,9 +134,25 @@ class InstanceFiles:
             os.rename(directory, doomed)
             shutil.rmtree(doomed)
 
+    def remove_rescue(self, instance_id: str, maker: Maker | None) -> None:
+        """After it the rescue's files are gone; with a `maker`, only if that action signed them."""
+        made = self.made(instance_id, "rescue")
+        if maker is not None and (made is None or made.maker.action_id != maker.action_id):
+            return
+        # The disk goes first and the signature last: what an interruption leaves is still signed.
+        self.rescue_disk(instance_id).unlink(missing_ok=True)
+        self.rescue_config_drive(instance_id).unlink(missing_ok=True)
+        self.side_file(instance_id, "rescue").unlink(missing_ok=True)
+
+    def check_there(self, instance_id: str) -> None:
+        """DiskMissing unless the instance's disk is here, as a host that shares this directory left it."""
+        if not self.disk(instance_id).exists():
+            raise DiskMissing(f"instance {instance_id} has no disk under {self.root}, which was said to be shared")
+
     def bases_in_use(self) -> set[str]:
         """Paths of the base images under the disks here, so that pruning spares them."""
-        return {made.base for instance_id in self._ids() if (made := self.made(instance_id)) and made.base}
+        sides = (side for instance_id in self._ids() for side in self._side_files(instance_id))
+        return {base for side in sides if (base := str((side_files.read(side) or {}).get("base", "")))}
 
     def storage_id(self) -> str:
         """This storage's id, written by the first host that asks. Equal ids on two hosts mean one shared storage."""
@@ -142,8 +170,14 @@ class InstanceFiles:
             draft.unlink()
         return path.read_text(encoding="ascii").strip()
 
-    def _side_file(self, instance_id: str) -> Path:
-        return self.directory(instance_id) / "made.json"
+    def side_file(self, instance_id: str, what: str = "made") -> Path:
+        """The side file that says who made the disk, or the rescue's."""
+        return self.directory(instance_id) / f"{what}.json"
+
+    def _side_files(self, instance_id: str) -> Iterator[Path]:
+        """All that name a base image: of the disk, of the rescue's, of disks that are kept aside."""
+        directory = self.directory(instance_id)
+        return itertools.chain(directory.glob("*.json"), directory.glob("*/*.json"))
 
     def _ids(self) -> Iterator[str]:
         with contextlib.suppress(FileNotFoundError):

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hypervisor import side_files
-from hypervisor.spec import Maker, NicSpec, ReachSpec
+from hypervisor.spec import Maker, NetworkSpec, NicSpec, ReachSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +115,18 @@ class PortRecords:
         found = [path.stem for path in self.root.glob("*.reach") if _modified(path) < before]
         return [network_id for network_id in found if self.is_empty(network_id)]
 
+    def of_instance(self, instance_id: str) -> tuple[NicSpec, ...]:
+        """The instance's plugged ports, with what is known of them and their networks: enough to unplug them."""
+        with contextlib.suppress(FileNotFoundError):
+            networks = sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir())
+            return tuple(
+                _nic(network_id, record)
+                for network_id in networks
+                for record in self.of_network(network_id)
+                if record.instance_id == instance_id
+            )
+        return ()
+
     def lock(self, network_id: str) -> Path:
         """The file to lock while the network is changed."""
         self.root.mkdir(parents=True, exist_ok=True)
@@ -144,6 +156,12 @@ def _modified(path: Path) -> float:
         return path.stat().st_mtime
     except FileNotFoundError:
         return float("inf")
+
+
+def _nic(network_id: str, record: PortRecord) -> NicSpec:
+    bridge = f"kn-{network_id.replace('-', '')[:12]}"
+    network = NetworkSpec(id=network_id, name=bridge, bridge=bridge, mode="", cidr="", gateway_ip=None, mtu=0)
+    return NicSpec(port_id=record.port_id, mac=record.mac, ip=record.ip, prefix=0, network=network)
 
 
 def _decode(data: dict[str, str]) -> PortRecord:

@@ -88,6 +88,7 @@ class GuestSpec:
     nics: tuple[NicSpec, ...]
     config_drive: ConfigDrive | None
     extra_specs: dict[str, str] = field(default_factory=dict)
+    rescue: ImageSource | None = None  # a rescued guest boots from a disk of this image, beside its own
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from cloud.images.signed_url import download_url
 from cloud.networks.selectors import nic_specs
 from hypervisor.spec import ConfigDrive, GuestSpec, ImageSource, NicSpec
 from instances.models import Instance
+from instances.states import VmState
 
 
 def guest_spec(instance: Instance, *, url_expires_at: datetime) -> GuestSpec:
@@ -24,18 +26,31 @@ def guest_spec(instance: Instance, *, url_expires_at: datetime) -> GuestSpec:
         vcpus=instance.vcpus,
         memory_mib=instance.memory_mib,
         disk_gib=instance.disk_gib,
-        image=_image_source(instance, url_expires_at),
+        image=_image_source(instance.image_id, instance, url_expires_at),
         nics=nics,
         config_drive=_config_drive(instance, nics) if instance.config_drive else None,
         extra_specs=instance.extra_specs,
+        rescue=(
+            _image_source(instance.rescue_image_id, instance, url_expires_at)
+            if instance.vm_state == VmState.RESCUED
+            else None
+        ),
     )
 
 
-def _image_source(instance: Instance, url_expires_at: datetime) -> ImageSource:
-    image = Image.objects.filter(pk=instance.image_id).first() if instance.image_id else None
+def with_password(guest: GuestSpec, password: str) -> GuestSpec:
+    """The guest, told its administrator's password by its config drive; one without a drive is told nothing."""
+    if guest.config_drive is None:
+        return guest
+    told = {**guest.config_drive.meta_data, "admin_pass": password}
+    return replace(guest, config_drive=replace(guest.config_drive, meta_data=told))
+
+
+def _image_source(image_id: str, instance: Instance, url_expires_at: datetime) -> ImageSource:
+    image = Image.objects.filter(pk=image_id).first() if image_id else None
     if image is None:  # its row is forgotten long after it was deleted; the guest's disk stands on the cached base
         return ImageSource(
-            id=instance.image_id,
+            id=image_id,
             name=instance.image_name,
             disk_format="",
             size_bytes=0,

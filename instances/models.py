@@ -174,6 +174,12 @@ class MigrationStatus(models.TextChoices):
     ERROR = "error"
 
 
+ENDED_MIGRATIONS = (
+    *(MigrationStatus.COMPLETED, MigrationStatus.CONFIRMED, MigrationStatus.REVERTED),
+    *(MigrationStatus.CANCELLED, MigrationStatus.FAILED, MigrationStatus.ERROR),
+)
+
+
 class Migration(models.Model):
     """One move of an instance, or one change of its flavor. It holds the old side's allocation, by its `uuid`, from the
     claim of the new side until it is confirmed, reverted or over."""

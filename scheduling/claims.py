@@ -140,3 +140,10 @@ def release(consumer: UUID, host: str | None = None, *, except_on: Collection[st
             )
             released += 1
     return released
+
+
+@transaction.atomic(savepoint=False)
+def hand_over(*, consumer: UUID, to: UUID, host: str) -> bool:
+    """After it what `consumer` held on `host` is held by `to`; the host's counters stay as they are. False when there
+    was nothing to hand over, or it was handed over before."""
+    return Allocation.objects.filter(consumer=consumer, host=host).update(consumer=to) == 1

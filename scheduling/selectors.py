@@ -114,3 +114,8 @@ def hypervisor_hostnames(hosts: Collection[str]) -> dict[str, str]:
 def host_addresses(hosts: Collection[str]) -> dict[str, str]:
     """The address that each host gave as its own (`HOST_IP`), of those that have a compute node."""
     return dict(ComputeNode.objects.filter(host__in=list(hosts)).values_list("host", "host_ip"))
+
+
+def storage_ids_of(hosts: Collection[str]) -> dict[str, str]:
+    """What each host said of its instances' directory: equal ids mean shared storage, "" that it did not say."""
+    return dict(ComputeNode.objects.filter(host__in=list(hosts)).values_list("host", "storage_id"))

@@ -37,9 +37,9 @@ class QcowDisks:
         made = self._files.made(guest.instance_id)
         if made and made.is_complete and made.maker == maker and self._files.disk(guest.instance_id).exists():
             return
-        with _room_for(guest.instance_id):
+        with room_for(guest.instance_id):
             self._files.sign(guest.instance_id, Made(maker=maker, base=base.path, is_complete=False))
-            self._overlay(self._files.disk(guest.instance_id), base, size, progress)
+            make_overlay(self._files.disk(guest.instance_id), base, size, progress)
             drive = self._files.config_drive(guest.instance_id)
             if guest.config_drive is not None:
                 config_drive.write(guest.config_drive, drive)
@@ -52,13 +52,19 @@ class QcowDisks:
         """See `hypervisor.driver.Disks.delete`."""
         self._files.remove(instance_id, maker)
 
-    def _overlay(self, path: Path, base: BaseImage, size: int, progress: Progress) -> None:
-        draft = path.with_name("disk.draft")
-        draft.unlink(missing_ok=True)
-        command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", base.disk_format, "-b", base.path]
-        run_child([*command, str(draft), str(size)], progress)
-        draft.chmod(0o600)
-        draft.rename(path)
+    def take_over(self, instance_id: str) -> None:
+        """See `hypervisor.driver.Disks.take_over`."""
+        self._files.check_there(instance_id)
+
+
+def make_overlay(path: Path, base: BaseImage, size: int, progress: Progress) -> None:
+    """After it `path` is an empty qcow2 overlay of `size` bytes on `base`. Errors: NoSpace, HypervisorFailed."""
+    draft = path.with_name(f"{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", base.disk_format, "-b", base.path]
+    run_child([*command, str(draft), str(size)], progress)
+    draft.chmod(0o600)
+    draft.rename(path)
 
 
 def run_child(command: list[str], progress: Progress) -> None:
@@ -85,7 +91,8 @@ def run_child(command: list[str], progress: Progress) -> None:
 
 
 @contextlib.contextmanager
-def _room_for(instance_id: str) -> Iterator[None]:
+def room_for(instance_id: str) -> Iterator[None]:
+    """Turns errors of the file system inside it into NoSpace or HypervisorFailed."""
     try:
         yield
     except OSError as error:

@@ -10,6 +10,7 @@ from hypervisor.config import HostConfig
 from hypervisor.console_log import LogConsole
 from hypervisor.image_cache import ImageCache
 from hypervisor.instance_files import InstanceFiles, make_directory
+from hypervisor.kept_disks import KeptDisks
 from hypervisor.libvirt import disks
 from hypervisor.libvirt.agent import LibvirtGuestAgent
 from hypervisor.libvirt.connection import Connection
@@ -20,6 +21,7 @@ from hypervisor.libvirt.inventory import LibvirtInventory
 from hypervisor.libvirt.lifecycle import LibvirtLifecycle
 from hypervisor.libvirt.networks import Networks
 from hypervisor.libvirt.power import LibvirtPower
+from hypervisor.libvirt.rescue_disks import QcowRescueDisks
 from hypervisor.libvirt.tunnels import Tunnels
 from hypervisor.libvirt.virt_type import choose
 from hypervisor.libvirt.xml.interface import ANTI_SPOOFING
@@ -47,6 +49,8 @@ class LibvirtDriver:
         self.disks = disks.QcowDisks(files)
         networks, tunnels = Networks(self._connection), Tunnels(config.host_ip)
         self.interfaces = LibvirtInterfaces(networks, tunnels, config.state_dir / "networks")
+        self.kept_disks = KeptDisks(files)
+        self.rescue_disks = QcowRescueDisks(files)
         self.lifecycle = LibvirtLifecycle(self._connection, files, self._traits)
         self.agent = LibvirtGuestAgent(self._connection)
         self.power = LibvirtPower(self._connection)

@@ -68,6 +68,10 @@ class LibvirtInterfaces:
                     self._records.forget_reach(network_id)
                     self._records.lock(network_id).unlink()
 
+    def plugged(self, instance_id: str) -> tuple[NicSpec, ...]:
+        """See `hypervisor.driver.Interfaces.plugged`."""
+        return self._records.of_instance(instance_id)
+
     def _unplug(self, instance_id: str, nic: NicSpec, maker: Maker | None) -> None:
         record = self._records.get(nic.network.id, nic.port_id)
         if record is None:

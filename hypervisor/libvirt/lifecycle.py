@@ -63,6 +63,20 @@ class LibvirtLifecycle:
             create(found)
         log.info("guest of instance %s runs as domain %s", guest.instance_id, guest.name)
 
+    def define(self, guest: GuestSpec, maker: Maker, progress: Progress) -> None:
+        """See `hypervisor.driver.Lifecycle.define`. A domain that nobody of this cloud made is not touched."""
+        with understood(f"defining the guest of instance {guest.instance_id}"):
+            found = self._find(guest.instance_id)
+            if found is not None:
+                mark = _mark(found)
+                if mark is None:
+                    raise HypervisorFailed(f"domain {guest.name} is there already, made by nobody of this cloud")
+                if mark.maker == maker and not found.isActive():
+                    return
+                _remove(found)
+            self._define(guest, maker)
+        log.info("guest of instance %s is defined as domain %s", guest.instance_id, guest.name)
+
     def stop(self, instance_id: str, timeout_seconds: float, progress: Progress) -> None:
         """See `hypervisor.driver.Lifecycle.stop`. A paused guest hears no ACPI: it is ended at once."""
         with understood(f"stopping the guest of instance {instance_id}"):
@@ -125,10 +139,13 @@ class LibvirtLifecycle:
             raise
 
     def _define(self, guest: GuestSpec, maker: Maker) -> libvirt.virDomain:
+        instance_id, is_rescued = guest.instance_id, guest.rescue is not None
+        drive = self._files.rescue_config_drive if is_rescued else self._files.config_drive
         paths = GuestPaths(
-            disk=self._files.disk(guest.instance_id),
-            config_drive=self._files.config_drive(guest.instance_id) if guest.config_drive else None,
-            console_log=self._files.console_log(guest.instance_id),
+            disk=self._files.disk(instance_id),
+            config_drive=drive(instance_id) if guest.config_drive else None,
+            console_log=self._files.console_log(instance_id),
+            rescue_disk=self._files.rescue_disk(instance_id) if is_rescued else None,
         )
         xml = domain(guest, maker, paths, self._traits())
         log.debug("defining domain %s", xml)

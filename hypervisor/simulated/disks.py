@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 from hypervisor import side_files
 from hypervisor.driver import BaseImage, Progress
@@ -23,12 +24,12 @@ class SimulatedDisks:
         with self._faults.around("disks.create", progress):
             size = disk_bytes(guest, base)
             made = self._files.made(guest.instance_id)
-            if made and made.is_complete and made.maker == maker:
+            if made and made.is_complete and made.maker == maker and self._files.disk(guest.instance_id).exists():
                 return
             self._files.sign(guest.instance_id, Made(maker=maker, base=base.path, is_complete=False))
             disk = {"size_bytes": size, "backing": base.path, "format": "qcow2", "backing_format": base.disk_format}
             side_files.write(self._files.disk(guest.instance_id), disk, durable=False)
-            self._write_config_drive(guest)
+            write_config_drive(guest, self._files.config_drive(guest.instance_id))
             self._files.sign(guest.instance_id, Made(maker=maker, base=base.path, is_complete=True))
 
     def delete(self, instance_id: str, maker: Maker | None) -> None:
@@ -36,15 +37,21 @@ class SimulatedDisks:
         with self._faults.around("disks.delete"):
             self._files.remove(instance_id, maker)
 
-    def _write_config_drive(self, guest: GuestSpec) -> None:
-        path = self._files.config_drive(guest.instance_id)
-        if guest.config_drive is None:
-            path.unlink(missing_ok=True)
-            return
-        content: dict[str, object] = {
-            "meta_data.json": guest.config_drive.meta_data,
-            "network_data.json": guest.config_drive.network_data,
-        }
-        if guest.config_drive.user_data_b64 is not None:
-            content["user_data"] = base64.b64decode(guest.config_drive.user_data_b64).decode(errors="replace")
-        side_files.write(path, content, durable=False)
+    def take_over(self, instance_id: str) -> None:
+        """See `hypervisor.driver.Disks.take_over`."""
+        with self._faults.around("disks.take_over"):
+            self._files.check_there(instance_id)
+
+
+def write_config_drive(guest: GuestSpec, path: Path) -> None:
+    """After it `path` holds the guest's config drive as JSON; none when the guest has none."""
+    if guest.config_drive is None:
+        path.unlink(missing_ok=True)
+        return
+    content: dict[str, object] = {
+        "meta_data.json": guest.config_drive.meta_data,
+        "network_data.json": guest.config_drive.network_data,
+    }
+    if guest.config_drive.user_data_b64 is not None:
+        content["user_data"] = base64.b64decode(guest.config_drive.user_data_b64).decode(errors="replace")
+    side_files.write(path, content, durable=False)

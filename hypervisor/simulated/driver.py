@@ -10,6 +10,7 @@ from hypervisor.image_cache import ImageCache
 from hypervisor.instance_files import InstanceFiles
 from hypervisor.port_records import PortRecords
 from hypervisor.simulated.agent import SimulatedGuestAgent
+from hypervisor.simulated.disk_changes import SimulatedKeptDisks, SimulatedRescueDisks
 from hypervisor.simulated.disks import SimulatedDisks
 from hypervisor.simulated.events import SimulatedEvents
 from hypervisor.simulated.faults import Faults
@@ -35,6 +36,8 @@ class SimulatedDriver:
         cache = ImageCache(config.base_dir, config.image_ca_file, files.bases_in_use)
         self.images = SimulatedImages(cache if fetches else NotedImages(config.base_dir), self.faults)
         self.disks = SimulatedDisks(files, self.faults)
+        self.kept_disks = SimulatedKeptDisks(files, self.faults)
+        self.rescue_disks = SimulatedRescueDisks(files, self.faults)
         self.interfaces = SimulatedInterfaces(ports, self.faults)
         self.events = SimulatedEvents()
         self.lifecycle = SimulatedLifecycle(root / "domains", files, ports, self.events, self.faults)

@@ -35,3 +35,7 @@ class SimulatedInterfaces:
         """See `hypervisor.driver.Interfaces.set_reach`."""
         with self._faults.around("interfaces.set_reach"):
             return self._records.learn_reach(reach).version
+
+    def plugged(self, instance_id: str) -> tuple[NicSpec, ...]:
+        """See `hypervisor.driver.Interfaces.plugged`."""
+        return self._records.of_instance(instance_id)

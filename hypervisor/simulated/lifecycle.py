@@ -43,10 +43,18 @@ class SimulatedLifecycle:
             if found is not None and is_same and found["power_state"] == RUNNING:
                 return
             self._check(guest)
-            self._write(guest, maker)
+            self._write(guest, maker, RUNNING)
             with open(self._files.console_log(guest.instance_id), "a", encoding="utf-8") as console:
                 console.write(_boot_messages(guest))
         self._events.happened(_state(guest.instance_id, {"power_state": RUNNING, "action": maker.action_id}), "started")
+
+    def define(self, guest: GuestSpec, maker: Maker, progress: Progress) -> None:
+        """See `hypervisor.driver.Lifecycle.define`."""
+        with self._faults.around("lifecycle.define", progress):
+            found = side_files.read(self._path(guest.instance_id))
+            self._write(guest, maker, SHUTDOWN)
+        if found is not None and found["power_state"] != SHUTDOWN:
+            self._events.happened(_state(guest.instance_id, {**found, "power_state": SHUTDOWN}), "stopped")
 
     def stop(self, instance_id: str, timeout_seconds: float, progress: Progress) -> None:
         """See `hypervisor.driver.Lifecycle.stop`. A simulated guest goes off when it is asked."""
@@ -104,19 +112,22 @@ class SimulatedLifecycle:
     def _check(self, guest: GuestSpec) -> None:
         if not self._files.disk(guest.instance_id).exists():
             raise HypervisorFailed(f"starting the guest of instance {guest.instance_id}: it has no disk here")
+        if guest.rescue is not None and not self._files.rescue_disk(guest.instance_id).exists():
+            raise HypervisorFailed(f"starting the guest of instance {guest.instance_id}: it has no rescue disk here")
         for nic in guest.nics:
             if self._ports.is_empty(nic.network.id):
                 raise HypervisorFailed(
                     f"starting the guest of instance {guest.instance_id}: no network {nic.network.bridge}"
                 )
 
-    def _write(self, guest: GuestSpec, maker: Maker) -> None:
+    def _write(self, guest: GuestSpec, maker: Maker, power_state: int) -> None:
         note = {
             "name": guest.name,
             "action": maker.action_id,
             "digest": maker.digest,
-            "power_state": RUNNING,
+            "power_state": power_state,
             "run": uuid.uuid4().hex,
+            "disks": ["disk.rescue", "disk"] if guest.rescue else ["disk"],
             "memory_mib": guest.memory_mib,
             "vcpus": guest.vcpus,
         }

@@ -8,10 +8,13 @@ from hypervisor.steps.agent import set_password
 from hypervisor.steps.boot import create_disk, fetch_image, plug_ports, start_guest
 from hypervisor.steps.declare import HostStep, Role, StepHost
 from hypervisor.steps.delete import remove_guest
+from hypervisor.steps.evacuate import bring_up, fetch_image_there, plug_there, provide_disk
 from hypervisor.steps.memory import pause_guest, resume_guest, suspend_guest, unpause_guest
 from hypervisor.steps.network import set_reach
 from hypervisor.steps.power import replug_ports, run_guest, stop_guest
 from hypervisor.steps.reboot import end_guest, interrupt_guest, note_run, reboot_guest
+from hypervisor.steps.rebuild import forget_old_disk, replace_disk, settle_guest
+from hypervisor.steps.rescue import create_rescue_disk, fetch_rescue_image, remove_rescue_disk
 
 HOST_STEPS: tuple[HostStep, ...] = (
     *(fetch_image, create_disk, plug_ports, start_guest, remove_guest),
@@ -20,6 +23,9 @@ HOST_STEPS: tuple[HostStep, ...] = (
     *(set_reach,),
     *(note_run, reboot_guest, interrupt_guest, end_guest),
     *(pause_guest, unpause_guest, suspend_guest, resume_guest),
+    *(replace_disk, settle_guest, forget_old_disk),
+    *(fetch_rescue_image, create_rescue_disk, remove_rescue_disk),
+    *(fetch_image_there, provide_disk, plug_there, bring_up),
 )
 
 __all__ = [
@@ -27,20 +33,30 @@ __all__ = [
     "HostStep",
     "Role",
     "StepHost",
+    "bring_up",
     "create_disk",
+    "create_rescue_disk",
     "end_guest",
     "fetch_image",
+    "fetch_image_there",
+    "fetch_rescue_image",
+    "forget_old_disk",
     "interrupt_guest",
     "note_run",
     "pause_guest",
     "plug_ports",
+    "plug_there",
+    "provide_disk",
     "reboot_guest",
     "remove_guest",
+    "remove_rescue_disk",
+    "replace_disk",
     "replug_ports",
     "resume_guest",
     "run_guest",
     "set_password",
     "set_reach",
+    "settle_guest",
     "start_guest",
     "stop_guest",
     "suspend_guest",

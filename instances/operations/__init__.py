@@ -7,10 +7,13 @@ from instances.operations.boot import Boot
 from instances.operations.change_password import ChangePassword
 from instances.operations.delete import Delete
 from instances.operations.end_unexpected_guest import EndUnexpectedGuest
+from instances.operations.evacuate import Evacuate
 from instances.operations.hard_reboot import HardReboot
 from instances.operations.pause import Pause
 from instances.operations.power_on_again import PowerOnAgain
 from instances.operations.reboot import Reboot
+from instances.operations.rebuild import Rebuild
+from instances.operations.rescue import Rescue
 from instances.operations.restore import Restore
 from instances.operations.resume import Resume
 from instances.operations.soft_delete import SoftDelete
@@ -19,6 +22,7 @@ from instances.operations.stop import Stop
 from instances.operations.suspend import Suspend
 from instances.operations.trigger_crash_dump import TriggerCrashDump
 from instances.operations.unpause import Unpause
+from instances.operations.unrescue import Unrescue
 
 OPERATIONS = (
     *(Boot, Delete, SoftDelete, Restore),
@@ -26,4 +30,5 @@ OPERATIONS = (
     *(ChangePassword,),
     *(Reboot, Pause, Unpause, Suspend, Resume, TriggerCrashDump),
     *(PowerOnAgain, EndUnexpectedGuest),
+    *(Rebuild, Rescue, Unrescue, Evacuate),
 )

@@ -6,6 +6,7 @@ A service checks everything before it writes anything, writes in one transaction
 from instances.services.boot import BootRequest, boot_instances
 from instances.services.console import console_output
 from instances.services.delete import delete_instance, request_delete, restore_instance
+from instances.services.evacuate import evacuate_instance
 from instances.services.lock import lock_instance, unlock_instance
 from instances.services.password import change_password
 from instances.services.power import (
@@ -19,6 +20,8 @@ from instances.services.power import (
     trigger_crash_dump,
     unpause_instance,
 )
+from instances.services.rebuild import rebuild_instance
+from instances.services.rescue import rescue_instance, unrescue_instance
 from instances.services.reset_state import reset_state
 from instances.services.update import (
     add_tag,
@@ -38,14 +41,17 @@ __all__ = [
     "console_output",
     "delete_instance",
     "delete_metadata_key",
+    "evacuate_instance",
     "hard_reboot_instance",
     "lock_instance",
     "pause_instance",
     "reboot_instance",
+    "rebuild_instance",
     "remove_tag",
     "replace_metadata",
     "replace_tags",
     "request_delete",
+    "rescue_instance",
     "reset_state",
     "restore_instance",
     "resume_instance",
@@ -55,6 +61,7 @@ __all__ = [
     "trigger_crash_dump",
     "unlock_instance",
     "unpause_instance",
+    "unrescue_instance",
     "update_instance",
     "update_metadata",
 ]

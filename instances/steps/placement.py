@@ -6,7 +6,7 @@ from typing import Any
 
 from cloud.workflow.operation import StepContext, step
 from hypervisor.steps import Role
-from instances.models import Instance
+from instances.models import ENDED_MIGRATIONS, Instance, Migration, MigrationStatus
 from instances.states import TaskState
 from instances.steps.row import change_instance, instance_of
 from scheduling import claims
@@ -58,5 +58,9 @@ def claim_resources(step: StepContext) -> dict[str, Any]:
 
 @step(no_undo="a delete goes forward only")
 def release_claims(step: StepContext) -> None:
-    """After it nothing is claimed for the instance, but on hosts that owe something: they still hold what is its."""
+    """After it nothing is claimed for the instance, nor for a migration of it that the delete ended; but on hosts that
+    owe something: they still hold what is its."""
     claims.release(step.target_id, except_on=step.owing())
+    for migration in Migration.objects.filter(instance_id=step.target_id).exclude(status__in=ENDED_MIGRATIONS):
+        claims.release(migration.uuid)
+        Migration.objects.filter(pk=migration.pk).update(status=MigrationStatus.CANCELLED)

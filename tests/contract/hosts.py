@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Any, Protocol
 
+from lxml import etree
+
 from hypervisor import config_drive, side_files
 from hypervisor.config import HostConfig
 from hypervisor.driver import Driver
@@ -32,6 +34,9 @@ class Host(Protocol):
 
     def config_drive_file(self, instance_id: str, name: str) -> bytes:
         """A file of the config drive, under `openstack/latest`."""
+
+    def disks_of_guest(self, instance_id: str) -> list[str]:
+        """Names of the files that are the guest's disks, vda first."""
 
     def dhcp(self, network: NetworkSpec) -> set[tuple[str, str]] | None:
         """(MAC, address) pairs that DHCP answers; None when the network is not there."""
@@ -71,6 +76,10 @@ class SimulatedHost:
     def config_drive_file(self, instance_id: str, name: str) -> bytes:
         content = (side_files.read(self.config.instances_dir / instance_id / "disk.config") or {})[name]
         return content.encode() if isinstance(content, str) else json.dumps(content).encode()
+
+    def disks_of_guest(self, instance_id: str) -> list[str]:
+        note = side_files.read(self.config.state_dir / "simulated" / "domains" / f"{instance_id}.json") or {}
+        return list(note["disks"])
 
     def dhcp(self, network: NetworkSpec) -> set[tuple[str, str]] | None:
         records = PortRecords(self.config.state_dir / "simulated" / "networks")
@@ -121,6 +130,11 @@ class LibvirtHost:
 
     def config_drive_file(self, instance_id: str, name: str) -> bytes:
         return config_drive.read(self.config.instances_dir / instance_id / "disk.config", f"openstack/latest/{name}")
+
+    def disks_of_guest(self, instance_id: str) -> list[str]:
+        disks = etree.fromstring(self.domain(instance_id).XMLDesc()).findall("devices/disk[@device='disk']")
+        assert [disk.find("target").get("dev") for disk in disks] == ["vda", "vdb"][: len(disks)]
+        return [Path(disk.find("source").get("file")).name for disk in disks]
 
     def network(self, network: NetworkSpec) -> Any:
         """libvirt's network; None when there is none."""

@@ -29,6 +29,7 @@ from hypervisor.agent import Agent
 from hypervisor.config import HostConfig
 from hypervisor.executor import Executor
 from hypervisor.journal import Journal
+from scheduling.services import refresh_schedulable
 
 CONDUCTOR_QUEUES = ("conductor", "scheduler")
 
@@ -104,6 +105,7 @@ class CloudInABox:
             self.executors[name].driver.lifecycle.set_power_state(guest.instance_id, 4, "stopped")  # type: ignore[attr-defined]
         Service.objects.filter(host=name).update(last_seen_at=timezone.now() - timedelta(days=1))
         mark_hosts_down()
+        refresh_schedulable([name])
 
     def power_on(self, name: str) -> None:
         """The host is back: its worker starts, says hello and is welcomed."""

@@ -16,6 +16,7 @@ from cloud.networks.models import NetworkHost, Port
 from cloud.workflow.models import Action
 from cloud.workflow.operation import operation
 from cloud.workflow.states import ActionState
+from hypervisor.abandon import abandon
 from instances import services
 from instances.models import Fault, Instance, Migration, MigrationStatus
 from instances.operations.base import InstanceOperation
@@ -151,6 +152,7 @@ class World:
         if not isinstance(operation(action.operation), InstanceOperation):
             self.assert_consistent()
             return
+        self.let_hosts_return()
         instance, rule = self.instance(), self.rule(action)
         if instance.vm_state == VmState.DELETED:
             self.assert_deleted(action)
@@ -195,7 +197,18 @@ class World:
         assert _differences(expected, self.facts()) == {}
         self.assert_usage_equals_allocations()
 
+    def let_hosts_return(self) -> None:
+        """Every host that is down comes back, and does what the answer to its hello says: it lets go what is not its
+        own (rule R6)."""
+        for name in sorted(self.box.off):
+            for guest in self.box.executors[name].driver.lifecycle.guests():
+                owner = Instance.objects.filter(pk=guest.instance_id).values_list("host", flat=True).first()
+                if owner != name:
+                    abandon(self.box.executors[name].driver, guest.instance_id, keeps_disk=False)
+            self.box.power_on(name)
+
     def assert_deleted(self, action: Action) -> None:
+        self.let_hosts_return()
         action.refresh_from_db()
         assert action.state == ActionState.SUCCEEDED, (action.state, action.fault)
         instance = self.instance()
@@ -250,6 +263,38 @@ def in_state(vm_state: VmState | None, begin: Callable[..., Any]) -> Callable[[W
     return scenario
 
 
+def rebuild(*, caller: Caller, instance: Instance) -> Action:
+    """A rebuild from another image, with another name."""
+    image = Image.objects.exclude(pk=instance.image_id).get(name="another image")
+    return services.rebuild_instance(
+        caller=caller,
+        instance=instance,
+        image_id=str(image.pk),
+        password="secret-1",
+        changes={"display_name": "rebuilt", "metadata": {"a": "b"}},
+    )
+
+
+def rescue(*, caller: Caller, instance: Instance) -> Action:
+    """A rescue with the instance's own image."""
+    return services.rescue_instance(caller=caller, instance=instance, password="secret-1")
+
+
+def _rebuild(world: World) -> Action:
+    world.booted()
+    world.tenant.another_image()
+    return world.begin(rebuild)
+
+
+def _evacuate(world: World) -> Action:
+    world.let_hosts_return()
+    if "h3" not in world.box.executors:
+        world.box.add_host("h3")  # a destination that fails is left for another one
+    world.booted()
+    world.box.power_off(world.instance().host)
+    return world.begin(services.evacuate_instance)
+
+
 def _delete(world: World) -> Action:
     world.booted()
     return world.delete()
@@ -281,6 +326,7 @@ ROADS: dict[VmState, tuple[Callable[..., Any], ...]] = {
     VmState.SOFT_DELETED: (soft_delete,),
     VmState.PAUSED: (services.pause_instance,),
     VmState.SUSPENDED: (services.suspend_instance,),
+    VmState.RESCUED: (rescue,),
 }
 
 
@@ -319,4 +365,8 @@ SCENARIOS: dict[str, Callable[[World], Any]] = {
     "trigger_crash_dump": in_state(None, services.trigger_crash_dump),
     "power_on_again": _after_a_reboot_of_the_host,
     "end_unexpected_guest": _started_by_hand,
+    "rebuild": _rebuild,
+    "rescue": in_state(None, rescue),
+    "unrescue": in_state(VmState.RESCUED, services.unrescue_instance),
+    "evacuate": _evacuate,
 }

@@ -27,10 +27,16 @@ class Tenant:
             project_name="project",
             roles=frozenset({MEMBER}),
         )
-        content = b"not read by the simulated driver"
-        self.image = Image.objects.create(
+        self.image = self._image("image", b"not read by the simulated driver")
+        name = f"flavor-{uuid.uuid4().hex[:8]}"
+        self.flavor = Flavor.objects.create(flavorid=name, name=name, memory_mib=128, vcpus=1, disk_gib=disk_gib)
+        self.network = create_network(project_id=self.project_id, name="network")
+        create_subnet(network_id=self.network.pk, project_id=self.project_id, cidr="10.77.0.0/24")
+
+    def _image(self, name: str, content: bytes) -> Image:
+        return Image.objects.create(
             project_id=self.project_id,
-            name="image",
+            name=name,
             status=ImageStatus.ACTIVE,
             visibility=Visibility.PRIVATE,
             disk_format=DiskFormat.RAW,
@@ -41,10 +47,10 @@ class Tenant:
             os_hash_algo="sha512",
             os_hash_value=hashlib.sha512(content).hexdigest(),
         )
-        name = f"flavor-{uuid.uuid4().hex[:8]}"
-        self.flavor = Flavor.objects.create(flavorid=name, name=name, memory_mib=128, vcpus=1, disk_gib=disk_gib)
-        self.network = create_network(project_id=self.project_id, name="network")
-        create_subnet(network_id=self.network.pk, project_id=self.project_id, cidr="10.77.0.0/24")
+
+    def another_image(self) -> Image:
+        """An image beside the one that instances are booted from."""
+        return Image.objects.filter(name="another image").first() or self._image("another image", b"others' bytes")
 
     def boot(self, **wanted: Any) -> Instance:
         """Asks for one instance on the network."""

@@ -35,7 +35,7 @@ def domain(guest: GuestSpec, maker: Maker, paths: GuestPaths, host: HostTraits) 
 
 def _devices(guest: GuestSpec, paths: GuestPaths, host: HostTraits) -> list[etree._Element]:
     return [
-        disk.system_disk(paths.disk, guest.instance_id, host),
+        *disk.system_disks(paths, guest.instance_id, host),
         *([disk.config_drive(paths.config_drive)] if paths.config_drive else []),
         *(interface.interface(nic, host) for nic in guest.nics),
         console.serial(paths.console_log),

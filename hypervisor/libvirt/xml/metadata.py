@@ -16,6 +16,7 @@ def metadata(guest: GuestSpec, maker: Maker) -> etree._Element:
             K.hostname(printable(guest.hostname)),
             K.project(guest.project_id),
             K.image(guest.image.id),
+            *([K.rescue(guest.rescue.id)] if guest.rescue else []),
             instance=guest.instance_id,
             action=maker.action_id,
             digest=maker.digest,

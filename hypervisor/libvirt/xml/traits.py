@@ -17,8 +17,9 @@ class HostTraits:
 
 @dataclass(frozen=True, kw_only=True)
 class GuestPaths:
-    """The instance's files. `config_drive` is None for a guest without one."""
+    """The instance's files. `config_drive` is None for a guest without one, `rescue_disk` for one not rescued."""
 
     disk: Path
     config_drive: Path | None
     console_log: Path
+    rescue_disk: Path | None = None

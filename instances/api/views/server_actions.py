@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from instances.api.schemas import servers as schemas
-from instances.api.views.actions import administration, console, deletion, locks, power
+from instances.api.views.actions import administration, console, deletion, evacuate, locks, power, rebuild, rescue
 from instances.api.views.base import InstancesView, no_such_action
 from instances.models import Instance
 
@@ -21,6 +21,9 @@ ACTIONS: Mapping[str, Callable[[InstancesView, Instance], Response]] = MappingPr
         **deletion.ACTIONS,
         **locks.ACTIONS,
         **power.ACTIONS,
+        **rebuild.ACTIONS,
+        **rescue.ACTIONS,
+        **evacuate.ACTIONS,
     }
 )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import string
 from typing import Any
 
 from django.db import DataError
@@ -15,13 +13,11 @@ from cloud.errors import BadRequest
 from instances import selectors, services
 from instances.api.boot_request import boot_request
 from instances.api.links import next_links, self_url
+from instances.api.passwords import new_password
 from instances.api.schemas import servers as schemas
 from instances.api.serializers import servers as serializers
 from instances.api.server_list import asked_rows
 from instances.api.views.base import InstancesView
-
-_PASSWORD_ALPHABET = "".join(set(string.ascii_letters + string.digits) - set("0O1lI"))
-_PASSWORD_LENGTH = 12
 
 
 class _ServersView(InstancesView):
@@ -107,8 +103,3 @@ _CHANGEABLE = {
     "accessIPv6": "access_ip_v6",
     "OS-DCF:diskConfig": "disk_config",
 }
-
-
-def new_password() -> str:
-    """A password that can be read aloud: no letter that looks like a digit."""
-    return "".join(secrets.choice(_PASSWORD_ALPHABET) for _ in range(_PASSWORD_LENGTH))

@@ -13,7 +13,7 @@ from hypervisor.instance_files import disk_bytes
 from hypervisor.libvirt.xml.domain import domain
 from hypervisor.libvirt.xml.network import network
 from hypervisor.spec import GuestSpec
-from tests.unit.hypervisor_drivers.test_golden_xml import GUEST, MAKER, PATHS, QEMU
+from tests.unit.hypervisor_drivers.test_golden_xml import GUEST, MAKER, PATHS, QEMU, RESCUE
 
 BASE = BaseImage(path="/base", disk_format="qcow2", virtual_size_bytes=1)
 
@@ -42,6 +42,7 @@ CHANGED: dict[str, Any] = {
     "config_drive.meta_data": {"uuid": "other"},
     "config_drive.network_data": {},
     "config_drive.user_data_b64": None,
+    "rescue": RESCUE,
 }
 
 # Field → why no definition, disk or config drive depends on it.

@@ -76,6 +76,20 @@ PATHS = GuestPaths(
     config_drive=Path(f"/var/lib/kilonova/instances/{INSTANCE_ID}/disk.config"),
     console_log=Path(f"/var/lib/kilonova/instances/{INSTANCE_ID}/console.log"),
 )
+RESCUE = ImageSource(
+    id="3f1c7e9a-0000-4000-8000-000000000009",
+    name="rescue",
+    disk_format="qcow2",
+    size_bytes=17039360,
+    virtual_size_bytes=32505856,
+    sha512="1" * 128,
+    url="http://images/rescue?signature=x",
+)
+RESCUE_PATHS = dataclasses.replace(
+    PATHS,
+    config_drive=Path(f"/var/lib/kilonova/instances/{INSTANCE_ID}/disk.rescue.config"),
+    rescue_disk=Path(f"/var/lib/kilonova/instances/{INSTANCE_ID}/disk.rescue"),
+)
 QEMU = HostTraits(virt_type="qemu", disk_cache="none", has_anti_spoofing=True)
 KVM = HostTraits(virt_type="kvm", disk_cache="writeback", has_anti_spoofing=False)
 ENTRIES = [("fa:16:3e:00:00:05", "10.0.0.5"), ("fa:16:3e:00:00:07", "10.0.0.7")]
@@ -89,6 +103,7 @@ DEFINITIONS = {
         dataclasses.replace(PATHS, config_drive=None),
         QEMU,
     ),
+    "domain_rescue": lambda: domain(dataclasses.replace(GUEST, rescue=RESCUE), MAKER, RESCUE_PATHS, QEMU),
     "network_nat": lambda: network(NAT, ENTRIES),
     "network_isolated": lambda: network(ISOLATED, []),
     "network_without_dhcp": lambda: network(dataclasses.replace(NAT, dhcp=False), []),
