@@ -64,18 +64,19 @@ def observe_heartbeat(host: Host, message: dict[str, Any]) -> None:
         finding = _judge(row, sight, was_rebooted=boot.is_new)
         if finding is None:
             continue
+        is_undecided |= bool(finding.operation)
         if _is_current(host, values["pk"], guest, seen_at):
             _carry_out(host, values["pk"], row, finding)
         else:
-            is_undecided = True  # the next look decides; until then the boot stays new
-    if not is_undecided:
+            is_undecided = True  # the next look decides
+    if not (is_undecided or (boot.is_new and _has_busy_instances(host))):
         boot.remember()
 
 
 @dataclass(frozen=True)
 class _Boot:
-    """The boot of a host that a heartbeat speaks of. It is new until every instance there was brought back, or needs
-    not be: whoever is killed in between is made up for at the next heartbeat."""
+    """The boot of a host that a heartbeat speaks of. It is new until every instance there is as it should be: whoever is
+    killed in between, or fails for the host goes away again, is made up for at the next heartbeat."""
 
     host: str
     boot_id: str
@@ -102,6 +103,10 @@ class _Boot:
 
 def _idle_on(host: Host) -> Any:
     return Instance.objects.filter(host=host.name, task_state=None, deleted_at=None)
+
+
+def _has_busy_instances(host: Host) -> bool:
+    return bool(Instance.objects.filter(host=host.name, deleted_at=None).exclude(task_state=None).exists())
 
 
 def _row(values: Mapping[str, Any]) -> Row:

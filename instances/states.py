@@ -181,6 +181,7 @@ _SEEN: Final = MappingProxyType(
         (VmState.ACTIVE, PowerState.PAUSED): VmState.PAUSED,
         (VmState.PAUSED, PowerState.RUNNING): VmState.ACTIVE,
         (VmState.PAUSED, PowerState.SHUTDOWN): VmState.STOPPED,
+        (VmState.PAUSED, PowerState.CRASHED): VmState.STOPPED,
         (VmState.STOPPED, PowerState.RUNNING): VmState.ACTIVE,
     }
 )

@@ -6,16 +6,20 @@ import logging
 from typing import Any
 
 from hypervisor.steps.declare import StepHost, host_step
-from hypervisor.steps.power import is_on, power_state_of
+from hypervisor.steps.power import is_on, power_state_of, run_again
 
 log = logging.getLogger(__name__)
 
 
 def unpause_again(step: StepHost) -> dict[str, Any]:
-    """After it the guest runs on, if it is still on."""
+    """After it the guest runs on, if it is still on. One that nobody saw end, for its host lost its power meanwhile, is
+    started again; one that went off by itself stays off."""
     if is_on(step):
         step.driver.power.unpause(step.target_id)
-    return power_state_of(step)
+        return power_state_of(step)
+    state = step.driver.lifecycle.state(step.target_id)
+    is_lost = state is not None and state.reason == "lost"
+    return run_again(step) if is_lost else power_state_of(step)
 
 
 @host_step(undo=unpause_again)

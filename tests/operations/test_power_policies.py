@@ -249,6 +249,32 @@ def test_an_action_that_is_alive_decides_and_a_lost_guest_comes_back_after_it(wo
     assert own_actions(world) == [("power_on_again", ActionState.SUCCEEDED)]
 
 
+def test_a_pause_that_its_host_lost_the_power_under_leaves_the_guest_running(world: World) -> None:
+    world.begin(services.pause_instance)
+    world.lose_power()
+    world.box.beat(world.instance().host)
+    host = world.instance().host
+    now = world.box.executors[host].driver.inventory.read().boot_id
+    assert HostBoot.objects.get(host=host).boot_id != now, "the boot is new until the pause is over"
+    world.box.recover()
+    assert states(world) == (VmState.ACTIVE, PowerState.RUNNING, None)
+    beat(world)
+    assert own_actions(world) == []
+
+
+def test_a_host_that_goes_away_again_is_no_reason_to_stop_its_instances(world: World) -> None:
+    world.lose_power()
+    host = world.instance().host
+    faults = world.box.executors[host].driver.faults  # type: ignore[attr-defined]
+    faults.plan("power.resume", error="HypervisorUnreachable", message="libvirtd went away")
+    beat(world)
+    assert states(world) == (VmState.ACTIVE, PowerState.SHUTDOWN, None)
+    assert own_actions(world) == [("power_on_again", ActionState.FAILED)]
+    world.lose_power()
+    beat(world)
+    assert states(world) == (VmState.ACTIVE, PowerState.RUNNING, None)
+
+
 def test_a_conductor_that_is_killed_while_it_brings_guests_back_is_made_up_for(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
