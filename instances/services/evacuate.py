@@ -10,6 +10,7 @@ from django.db import transaction
 from cloud.api.policy import Caller
 from cloud.errors import BadRequest
 from cloud.workflow.models import Action, Host
+from cloud.workflow.sweeps import mark_hosts_down
 from instances.models import Instance, Migration, MigrationType
 from instances.secrets import PASSWORD, seal
 from instances.services.remake_checks import check_has_host
@@ -95,6 +96,7 @@ def evacuate_instance(
 
 
 def _check_gone(instance: Instance) -> None:
+    mark_hosts_down()  # a host whose service is silent for long enough is down now, not at the next sweep
     row = Host.objects.select_related("service").filter(name=instance.host).first()
     if row is None or not is_gone(row) or row.service.is_up:
         raise HostInUse(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import pytest
@@ -42,6 +41,7 @@ def crash(rig: Rig, host: str) -> None:
 def test_on_shared_storage_the_disk_is_kept_and_the_old_host_loses_the_guest(rig: Rig, boot: Boot) -> None:
     server = boot("moved", "h1")
     before = net_of(rig, server)
+    said = len(rig.console(server))
     refused = rig.openstack("server", "evacuate", server, status=1)
     assert "Compute service of h1 is still in use" in refused
     crash(rig, "h1")
@@ -49,8 +49,8 @@ def test_on_shared_storage_the_disk_is_kept_and_the_old_host_loses_the_guest(rig
         rig.openstack(*RUNS, "server", "evacuate", server)
         wait_for("the evacuation", lambda: rig.host_of(server) == "h2", timeout=60)
         rig.wait_status(server, "ACTIVE")
-    rig.guest_says(server, r"boots=2")
-    rig.guest_says(server, BOOTED)
+    rig.guest_says(server, r"boots=2", after=said)
+    rig.guest_says(server, BOOTED, after=said)
     assert net_of(rig, server) == before
     assert rig.where(server) == {"h2": "running"}
     assert rig.count("instances.Migration", instance_id=server, status="completed", details__is_storage_shared=True)
@@ -113,6 +113,5 @@ def test_an_evacuation_that_fails_leaves_the_disk_where_it_was(rig: Rig, boot: B
     wait_for("the evacuation", lambda: rig.host_of(server) == "h2", timeout=60)
     rig.wait_status(server, "ACTIVE")
     rig.guest_says(server, r"boots=2")
-    assert re.search(r"boots=2", rig.console(server))
     rig.start("h1")
     let_go(rig, "h1", server, keeps_disk=True)
