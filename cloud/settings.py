@@ -161,6 +161,8 @@ NETWORKS_MAY_OVERLAP = env.bool("NETWORKS_MAY_OVERLAP", default=False)
 # --- instances --------------------------------------------------------------------------------------------------------
 INSTANCE_RETENTION_DAYS = env.int("INSTANCE_RETENTION_DAYS", default=30)
 SHUTDOWN_TIMEOUT = env.float("SHUTDOWN_TIMEOUT", default=60.0)  # of guests whose image has no os_shutdown_timeout
+# Seconds after which a shelved instance leaves its host; 0: at once, −1: never (an admin may do it any time).
+SHELVED_OFFLOAD_TIME = env.float("SHELVED_OFFLOAD_TIME", default=0.0)
 QUOTA_DEFAULTS = {name: int(limit) for name, limit in env.dict("QUOTA_DEFAULTS", default={}).items()}
 
 # --- logs -------------------------------------------------------------------------------------------------------------

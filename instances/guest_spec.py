@@ -12,8 +12,11 @@ from hypervisor.spec import ConfigDrive, GuestSpec, ImageSource, NicSpec
 from instances.models import Instance
 
 
-def guest_spec(instance: Instance, *, url_expires_at: datetime) -> GuestSpec:
-    """The guest of `instance`, complete. The image's address in it is good until `url_expires_at`."""
+def guest_spec(instance: Instance, *, url_expires_at: datetime, image_id: str | None = None) -> GuestSpec:
+    """The guest of `instance`, complete. The image's address in it is good until `url_expires_at`.
+
+    `image_id`: the image that its disk is to be made from, when it is not the one that the instance was made from.
+    """
     nics = nic_specs(instance.pk)
     return GuestSpec(
         instance_id=str(instance.pk),
@@ -24,18 +27,18 @@ def guest_spec(instance: Instance, *, url_expires_at: datetime) -> GuestSpec:
         vcpus=instance.vcpus,
         memory_mib=instance.memory_mib,
         disk_gib=instance.disk_gib,
-        image=_image_source(instance, url_expires_at),
+        image=_image_source(instance, instance.image_id if image_id is None else image_id, url_expires_at),
         nics=nics,
         config_drive=_config_drive(instance, nics) if instance.config_drive else None,
         extra_specs=instance.extra_specs,
     )
 
 
-def _image_source(instance: Instance, url_expires_at: datetime) -> ImageSource:
-    image = Image.objects.filter(pk=instance.image_id).first() if instance.image_id else None
+def _image_source(instance: Instance, image_id: str, url_expires_at: datetime) -> ImageSource:
+    image = Image.objects.filter(pk=image_id).first() if image_id else None
     if image is None:  # its row is forgotten long after it was deleted; the guest's disk stands on the cached base
         return ImageSource(
-            id=instance.image_id,
+            id=image_id,
             name=instance.image_name,
             disk_format="",
             size_bytes=0,

@@ -10,6 +10,7 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from instances.models import Instance
+from instances.offloading import offload_shelved
 
 _EVERY = 600.0  # seconds
 _BATCH = 200
@@ -25,5 +26,6 @@ def forget_deleted_instances() -> None:
 
 
 SWEEPS: tuple[tuple[str, Callable[[], object]], ...] = (
+    ("instances.offload_shelved", offload_shelved),
     ("instances.forget_deleted_instances", forget_deleted_instances),
 )

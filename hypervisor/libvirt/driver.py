@@ -18,6 +18,7 @@ from hypervisor.libvirt.interfaces import LibvirtInterfaces
 from hypervisor.libvirt.inventory import LibvirtInventory
 from hypervisor.libvirt.lifecycle import LibvirtLifecycle
 from hypervisor.libvirt.networks import Networks
+from hypervisor.libvirt.snapshots import LibvirtSnapshots
 from hypervisor.libvirt.virt_type import choose
 from hypervisor.libvirt.xml.interface import ANTI_SPOOFING
 from hypervisor.libvirt.xml.traits import HostTraits
@@ -42,6 +43,7 @@ class LibvirtDriver:
         self._connection = Connection(config.libvirt_uri)
         self.images = ImageCache(config.base_dir, config.image_ca_file, files.bases_in_use)
         self.disks = disks.QcowDisks(files)
+        self.snapshots = LibvirtSnapshots(self._connection, files, config.image_ca_file)
         self.interfaces = LibvirtInterfaces(Networks(self._connection), config.state_dir / "networks")
         self.lifecycle = LibvirtLifecycle(self._connection, files, self._traits)
         self.console = LogConsole(files)

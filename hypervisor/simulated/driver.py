@@ -16,6 +16,7 @@ from hypervisor.simulated.images import NotedImages, SimulatedImages
 from hypervisor.simulated.interfaces import SimulatedInterfaces
 from hypervisor.simulated.inventory import SimulatedInventory
 from hypervisor.simulated.lifecycle import SimulatedLifecycle
+from hypervisor.simulated.snapshots import SimulatedSnapshots
 
 
 class SimulatedDriver:
@@ -33,6 +34,7 @@ class SimulatedDriver:
         cache = ImageCache(config.base_dir, config.image_ca_file, files.bases_in_use)
         self.images = SimulatedImages(cache if fetches else NotedImages(config.base_dir), self.faults)
         self.disks = SimulatedDisks(files, self.faults)
+        self.snapshots = SimulatedSnapshots(files, config.image_ca_file, self.faults, uploads=fetches)
         self.interfaces = SimulatedInterfaces(ports, self.faults)
         self.events = SimulatedEvents()
         self.lifecycle = SimulatedLifecycle(root / "domains", files, ports, self.events, self.faults)

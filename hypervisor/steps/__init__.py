@@ -8,10 +8,12 @@ from hypervisor.steps.boot import create_disk, fetch_image, plug_ports, start_gu
 from hypervisor.steps.declare import HostStep, Role, StepHost
 from hypervisor.steps.delete import remove_guest
 from hypervisor.steps.power import replug_ports, run_guest, stop_guest
+from hypervisor.steps.snapshot import discard_snapshot, take_snapshot, upload_snapshot
 
 HOST_STEPS: tuple[HostStep, ...] = (
     *(fetch_image, create_disk, plug_ports, start_guest, remove_guest),
     *(stop_guest, replug_ports, run_guest),
+    *(take_snapshot, upload_snapshot, discard_snapshot),
 )
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "Role",
     "StepHost",
     "create_disk",
+    "discard_snapshot",
     "fetch_image",
     "plug_ports",
     "remove_guest",
@@ -27,4 +30,6 @@ __all__ = [
     "run_guest",
     "start_guest",
     "stop_guest",
+    "take_snapshot",
+    "upload_snapshot",
 ]

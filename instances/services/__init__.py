@@ -8,6 +8,8 @@ from instances.services.console import console_output
 from instances.services.delete import delete_instance
 from instances.services.lock import lock_instance, unlock_instance
 from instances.services.power import hard_reboot_instance, start_instance, stop_instance
+from instances.services.shelve import shelve_instance, shelve_offload_instance, unshelve_instance
+from instances.services.snapshot import backup_instance, snapshot_instance
 from instances.services.update import (
     add_tag,
     delete_metadata_key,
@@ -21,6 +23,7 @@ from instances.services.update import (
 __all__ = [
     "BootRequest",
     "add_tag",
+    "backup_instance",
     "boot_instances",
     "console_output",
     "delete_instance",
@@ -30,9 +33,13 @@ __all__ = [
     "remove_tag",
     "replace_metadata",
     "replace_tags",
+    "shelve_instance",
+    "shelve_offload_instance",
+    "snapshot_instance",
     "start_instance",
     "stop_instance",
     "unlock_instance",
+    "unshelve_instance",
     "update_instance",
     "update_metadata",
 ]

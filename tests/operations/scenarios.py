@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from cloud.api.policy import ADMIN, Caller
@@ -231,6 +232,8 @@ def _delete(world: World) -> Action:
 ROADS: dict[VmState, tuple[Callable[..., Any], ...]] = {
     VmState.ACTIVE: (),
     VmState.STOPPED: (services.stop_instance,),
+    VmState.SHELVED: (services.shelve_instance,),
+    VmState.SHELVED_OFFLOADED: (services.shelve_instance, services.shelve_offload_instance),
 }
 
 # The vm_state after success, where the table leaves the choice to the operation.
@@ -242,4 +245,10 @@ SCENARIOS: dict[str, Callable[[World], Any]] = {
     "stop": in_state(None, services.stop_instance),
     "start": in_state(VmState.STOPPED, services.start_instance),
     "hard_reboot": in_state(None, services.hard_reboot_instance),
+    "snapshot": in_state(None, partial(services.snapshot_instance, name="image")),
+    "backup": in_state(None, partial(services.backup_instance, name="image", backup_type="daily", rotation=1)),
+    "shelve": in_state(None, services.shelve_instance),
+    "shelve_offload": in_state(VmState.SHELVED, services.shelve_offload_instance),
+    "unshelve": in_state(VmState.SHELVED_OFFLOADED, services.unshelve_instance),
+    "unshelve_in_place": in_state(VmState.SHELVED, services.unshelve_instance),
 }
