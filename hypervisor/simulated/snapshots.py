@@ -58,8 +58,8 @@ class SimulatedSnapshots:
 
 
 def _qcow2(virtual_size: int, note: dict[str, object]) -> bytes:
-    """The header of a qcow2 (version 3, QEMU's docs/interop/qcow2.txt), which is all that the image service looks at, and
-    the note behind it. Not for QEMU: simulated guests boot from anything."""
+    """The header of a qcow2 (version 3, QEMU's docs/interop/qcow2.txt), which is all that the image service looks at,
+    and the note behind it. Not for QEMU: simulated guests boot from anything."""
     entries = max(1, -(-virtual_size // (_CLUSTER * _CLUSTER // 8)))
     header = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 3, 0, 0, 16, virtual_size, 0, entries, _CLUSTER, 0, 0, 0, 0)
     header += struct.pack(">QQQII", 0, 0, 0, 4, 104)

@@ -34,7 +34,7 @@ class SignedUrlAuthentication(BaseAuthentication):
 
 
 class FileView(ImageView):
-    """A token opens it for who may see the image; a signed address does instead, for the one method it was signed for."""
+    """A token opens it for who may see the image; a signed address does so for the method that it was signed for."""
 
     def get_authenticators(self) -> Any:
         if self.request.method in ("GET", "PUT") and "signature" in self.request.GET:
