@@ -110,7 +110,7 @@ def _too_large(size: int, limit: int) -> TooLarge:
     return TooLarge(f"The image has {size} bytes or more; at most {limit} are taken.")
 
 
-def _begin(image: Image, takes_from: tuple[ImageStatus, ...]) -> uuid.UUID:
+def _begin(image: Image, takes_from: tuple[ImageStatus, ...] = (ImageStatus.QUEUED,)) -> uuid.UUID:
     upload_id, now = uuid.uuid4(), timezone.now()
     begun = Image.objects.filter(pk=image.pk, status__in=takes_from).update(
         status=ImageStatus.SAVING, upload_id=upload_id, upload_seen_at=now, updated_at=now

@@ -11,7 +11,7 @@ from cloud.errors import Conflict
 from cloud.images.models import Image, ImageStatus
 from cloud.workflow.models import Action
 from instances.models import Instance
-from instances.services.boot_placement import resolve_destination
+from instances.services.boot_placement import UnknownZone, resolve_destination
 from instances.services.snapshot import queue_image_of
 from instances.services.verb import WrongState, check_verb, start_verb
 from instances.states import VmState
@@ -88,6 +88,13 @@ def unshelve_instance(*, caller: Caller, instance: Instance, place: UnshelvePlac
 def _destination(caller: Caller, instance: Instance, place: UnshelvePlace) -> dict[str, str | None]:
     zone = place.zone if place.changes_zone else instance.requested_zone
     named = zone if place.changes_zone else None
+    if named and ":" in named:
+        raise UnknownZone(
+            f"The requested availability zone {named[:80]!r} is not available: it is a zone's name alone, the host is "
+            "named beside it.",
+            field="availability_zone",
+            value=named[:80],
+        )
     resolve_destination(caller, zone=named, host=place.host or None, hypervisor_hostname=None)
     if place.host and zone and zones_of([place.host]).get(place.host) != zone:
         raise HostNotInZone(
