@@ -69,6 +69,13 @@ class DiskCopies:
         side_files.write(_note(path), note, durable=self._files.is_durable)
         return copy
 
+    def remove_others(self, instance_id: str, maker: Maker) -> None:
+        """Removes what actions that are over left: only the one that holds the target makes a copy of its disk."""
+        own = {self.path(instance_id, maker), _note(self.path(instance_id, maker))}
+        for path in self._files.directory(instance_id).glob("snapshot.*"):
+            if path not in own:
+                path.unlink(missing_ok=True)
+
     def remove(self, instance_id: str, maker: Maker) -> None:
         """After it neither copy nor note of this action is left."""
         path = self.path(instance_id, maker)

@@ -78,8 +78,8 @@ class Snapshots(Protocol):
 
     def take(self, instance_id: str, maker: Maker, progress: Progress) -> DiskCopy:
         """After it the instance's directory holds a flattened qcow2 of the system disk as it was at one moment during
-        the call, made by `maker`; the one that this action made from the same inputs is taken for done. A guest that
-        runs goes on, on its own disk file; one that is off, paused or saved stays so.
+        the call, made by `maker`; the one that this action made from the same inputs is taken for done, and what other
+        actions left goes. A guest that runs goes on, on its own disk file; one that is off, paused or saved stays so.
 
         Errors: GuestNotFound, when there is no disk; NoSpace, HypervisorFailed; what `progress` raises. After an
         error, or a death in the middle, the guest is on its own disk file; `discard` removes the rest.

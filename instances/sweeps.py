@@ -1,4 +1,4 @@
-"""What this room forgets by itself: rows of instances deleted long ago, with their faults."""
+"""What this room does by itself: rows of instances deleted long ago go, shelved instances leave their hosts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from instances.models import Instance
 from instances.offloading import offload_shelved
+from instances.orphaned_images import drop_orphaned_images
 
 _EVERY = 600.0  # seconds
 _BATCH = 200
@@ -27,5 +28,6 @@ def forget_deleted_instances() -> None:
 
 SWEEPS: tuple[tuple[str, Callable[[], object]], ...] = (
     ("instances.offload_shelved", offload_shelved),
+    ("instances.drop_orphaned_images", drop_orphaned_images),
     ("instances.forget_deleted_instances", forget_deleted_instances),
 )

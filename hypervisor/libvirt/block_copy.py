@@ -6,6 +6,7 @@ to end and a file to remove. What the guest's own cache has not written is not i
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def copy_live(found: libvirt.virDomain, disk: Path, destination: Path, progress:
     xml = E.disk(E.source(file=str(destination)), E.driver(type="qcow2"), type="file")
     found.blockCopy(target, render(xml), None, _FLAGS)
     try:
-        _wait_until_ready(found, target, progress)
+        _wait_until_ready(found, target, destination, progress)
     except BaseException:
         end_copies(found)
         raise
@@ -55,13 +56,16 @@ def _target_of(found: libvirt.virDomain, disk: Path) -> str:
     raise HypervisorFailed(f"domain {found.name()} runs without {disk.name} of its instance among its disks")
 
 
-def _wait_until_ready(found: libvirt.virDomain, target: str, progress: Progress) -> None:
+def _wait_until_ready(found: libvirt.virDomain, target: str, destination: Path, progress: Progress) -> None:
     """The mirror has caught up with the guest."""
     pause = threading.Event()
     while not disks_of(found.XMLDesc())[target].is_ready:
         job = found.blockJobInfo(target, 0)
         if not job and not disks_of(found.XMLDesc())[target].is_ready:
-            raise HypervisorFailed(f"domain {found.name()}: the copy of its disk {target} broke off")
+            room = shutil.disk_usage(destination.parent).free >> 20
+            raise HypervisorFailed(
+                f"domain {found.name()}: the copy of its disk {target} broke off; {room} MiB are free beside it"
+            )
         done, total = (int(job["cur"]), int(job["end"])) if job else (0, 0)
         progress(min(99, 100 * done // total) if total else None, f"{done >> 20} of {total >> 20} MiB are copied")
         pause.wait(_POLL_SECONDS)

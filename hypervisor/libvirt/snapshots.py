@@ -42,6 +42,7 @@ class LibvirtSnapshots:
             raise GuestNotFound(f"instance {instance_id} has no disk on this host")
         with understood(f"copying the disk of instance {instance_id}"):
             self.discard(instance_id, maker)
+            self._copies.remove_others(instance_id, maker)
             size = _virtual_size(disk)
             found = self._running(instance_id)
             if found is not None:

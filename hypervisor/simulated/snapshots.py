@@ -38,6 +38,7 @@ class SimulatedSnapshots:
             disk = side_files.read(self._files.disk(instance_id))
             if disk is None:
                 raise GuestNotFound(f"instance {instance_id} has no disk on this host")
+            self._copies.remove_others(instance_id, maker)
             size = int(disk["size_bytes"])
             self._copies.path(instance_id, maker).write_bytes(_qcow2(size, disk))
             return self._copies.finish(instance_id, maker, size, progress, is_noted=not self._uploads)

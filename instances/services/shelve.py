@@ -10,11 +10,12 @@ from cloud.api.policy import Caller, require_admin
 from cloud.errors import Conflict
 from cloud.images.models import Image, ImageStatus
 from cloud.workflow.models import Action
+from cloud.workflow.states import LIVE
 from instances.models import Instance
 from instances.services.boot_placement import UnknownZone, resolve_destination
 from instances.services.snapshot import queue_image_of
 from instances.services.verb import WrongState, check_verb, start_verb
-from instances.states import VmState
+from instances.states import TaskState, VmState
 from scheduling.selectors import zones_of
 
 _SUFFIX = "-shelved"
@@ -53,7 +54,14 @@ def shelve_instance(*, caller: Caller, instance: Instance) -> Action:
 
 
 def shelve_offload_instance(*, caller: Caller, instance: Instance) -> Action:
-    """Takes a shelved instance off its host, now. Errors: see `start_verb`."""
+    """Takes a shelved instance off its host, now; gives the action that does so already, when settings had it begun.
+
+    Errors: see `start_verb`.
+    """
+    if caller.is_admin and instance.task_state == TaskState.SHELVING_OFFLOADING:
+        leaving = Action.objects.filter(target_id=instance.pk, operation="shelve_offload", state__in=LIVE).first()
+        if leaving is not None:
+            return leaving
     return start_verb(caller=caller, instance=instance, verb="shelveOffload", operation="shelve_offload")
 
 

@@ -19,6 +19,7 @@ from cloud.workflow.states import ActionState
 from hypervisor import side_files
 from instances import offloading, services
 from instances.models import Instance
+from instances.orphaned_images import drop_orphaned_images
 from instances.services.shelve import UnshelvePlace
 from instances.states import PowerState, VmState
 from scheduling.models import Allocation, ComputeNode
@@ -98,6 +99,21 @@ def test_a_delete_in_the_middle_of_a_snapshot_leaves_no_image_and_one_after_it_k
             return
         world.booted()
     pytest.fail("the snapshot never ended by itself")
+
+
+def test_what_an_action_was_making_goes_when_an_operator_ends_it_and_what_users_queue_stays(world: World) -> None:
+    action = world.begin(snapshot)
+    world.box.step()
+    own = Image.objects.create(name="own", properties={"instance_uuid": str(world.instance_id)})
+    assert drop_orphaned_images() == 0
+    Action.objects.filter(pk=action.pk).update(state=ActionState.FAILED)
+    Instance.objects.update(task_state=None)
+    assert drop_orphaned_images() == 1
+    assert made_of(world) == [own]
+    while world.box.step() is not None:  # its leg is still on the way, and is not fenced
+        pass
+    carried_out(world, snapshot)
+    assert [name for name in files(world) if name.startswith("snapshot")] == []
 
 
 def test_a_simulated_host_that_says_it_has_notes_alone_is_not_believed_when_it_is_none(world: World) -> None:

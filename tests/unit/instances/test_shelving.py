@@ -50,8 +50,10 @@ def test_only_an_admin_takes_a_shelved_server_off_its_host(ann: Wire, admin: Wir
     assert act(admin, server, shelveOffload=None).status_code == 409
     Instance.objects.update(vm_state=VmState.SHELVED)
     assert act(ann, server, shelveOffload=None).status_code == 403
-    assert act(admin, server, shelveOffload=None).status_code == 202
-    assert Action.objects.get().operation == "shelve_offload"
+    for _ in range(2):  # settings may have had it begun a moment ago
+        assert act(admin, server, shelveOffload=None).status_code == 202
+        assert Action.objects.get().operation == "shelve_offload"
+    assert act(ann, server, shelveOffload=None).status_code == 403
 
 
 @pytest.mark.parametrize(
