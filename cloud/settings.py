@@ -137,6 +137,7 @@ WORKFLOW_SWEEPS = [
 WORKFLOW_HEARTBEAT_OBSERVERS = ["scheduling.inventory.observe", "instances.power_states.observe_heartbeat"]
 WORKFLOW_GUEST_OBSERVERS = ["instances.power_states.observe_event"]
 WORKFLOW_OWNED_GUESTS = ["instances.ownership.owned_guests"]
+WORKFLOW_KEPT_FILES = ["instances.left_disks.disks_to_keep"]
 
 # --- images -----------------------------------------------------------------------------------------------------------
 IMAGE_MAX_BYTES = env.int("IMAGE_MAX_BYTES", default=64 * 1024**3)
@@ -170,6 +171,8 @@ RECLAIM_INSTANCE_INTERVAL = env.float("RECLAIM_INSTANCE_INTERVAL", default=0.0) 
 SOFT_REBOOT_TIMEOUT = env.float("SOFT_REBOOT_TIMEOUT", default=120.0)  # seconds; then a reboot is a hard one
 RESUME_GUESTS_ON_HOST_BOOT = env.bool("RESUME_GUESTS_ON_HOST_BOOT", default=True)
 UNEXPECTED_GUEST_POLICY = env.str("UNEXPECTED_GUEST_POLICY", default="stop")  # stop | adopt | ignore
+# Seconds after which a shelved instance leaves its host; 0: at once, −1: never (an admin may do it any time).
+SHELVED_OFFLOAD_TIME = env.float("SHELVED_OFFLOAD_TIME", default=0.0)
 QUOTA_DEFAULTS = {name: int(limit) for name, limit in env.dict("QUOTA_DEFAULTS", default={}).items()}
 
 # --- logs -------------------------------------------------------------------------------------------------------------

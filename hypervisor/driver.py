@@ -33,6 +33,19 @@ class BaseImage:
     virtual_size_bytes: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class DiskCopy:
+    """A full copy of a system disk, as a file on its host. `is_noted`: of a simulated host without an image service,
+    which made a note in place of bytes."""
+
+    disk_format: str
+    size_bytes: int
+    virtual_size_bytes: int
+    md5: str
+    sha512: str
+    is_noted: bool = False
+
+
 class Images(Protocol):
     """The host's cache of base images, shared by all its guests."""
 
@@ -98,6 +111,26 @@ class RescueDisks(Protocol):
 
     def are_there(self, instance_id: str) -> bool:
         """Whether the instance has a rescue disk here."""
+
+
+class Snapshots(Protocol):
+    """Full copies of system disks, that become images."""
+
+    def take(self, instance_id: str, maker: Maker, progress: Progress) -> DiskCopy:
+        """After it the instance's directory holds a flattened qcow2 of the system disk as it was at one moment during
+        the call, made by `maker`; the one that this action made from the same inputs is taken for done, and what other
+        actions left goes. A guest that runs goes on, on its own disk file; one that is off, paused or saved stays so.
+
+        Errors: GuestNotFound, when there is no disk; NoSpace, HypervisorFailed; what `progress` raises. After an
+        error, or a death in the middle, the guest is on its own disk file; `discard` removes the rest.
+        """
+
+    def upload(self, instance_id: str, image_id: str, url: str, maker: Maker, progress: Progress) -> DiskCopy:
+        """After it the image service has the bytes of the copy that `maker` took, checked there against its checksum.
+        May be repeated. Errors: UploadFailed, UploadRefused."""
+
+    def discard(self, instance_id: str, maker: Maker) -> None:
+        """After it nothing is left of the copy that this action made, finished or not, nor of what made it."""
 
 
 class Interfaces(Protocol):
@@ -220,6 +253,7 @@ class Driver(Protocol):
     disks: Disks
     kept_disks: KeptDisks
     rescue_disks: RescueDisks
+    snapshots: Snapshots
     interfaces: Interfaces
     lifecycle: Lifecycle
     agent: GuestAgent

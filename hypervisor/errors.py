@@ -19,6 +19,18 @@ class ImageRefused(Abort):
     code = "image.refused"
 
 
+class UploadFailed(Retry):
+    """The image service did not take an image that was made here: it did not answer, or broke off."""
+
+    code = "image.upload_failed"
+
+
+class UploadRefused(Abort):
+    """The image service does not want an image that was made here: it is gone, too large, or not what it says."""
+
+    code = "image.upload_refused"
+
+
 class DiskTooSmall(Abort):
     """The flavor's disk is smaller than the image."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cloud import context
+from hypervisor.abandon import abandon
 from hypervisor.executor import Executor
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,8 @@ def _carry_out(executor: Executor, debt: dict[str, Any]) -> list[dict[str, Any]]
 
 
 def let_go(executor: Executor, answer: dict[str, Any]) -> None:
-    """After it the host has seen the turn of every target in the answer, and no guest runs here that is not its own.
+    """After it the host has seen the turn of every target in the answer, and no guest runs here that is not its own;
+    of what is not, only files that others need are left.
 
     Raises what the hypervisor raises: with such a guest left the host must not take work.
     """
@@ -60,6 +62,5 @@ def let_go(executor: Executor, answer: dict[str, Any]) -> None:
         journal = executor.journal.of(target)
         turn = journal.raise_turn(answer["turns"][target])
         with context.bound(instance=target, host=executor.name), journal.locked(turn, f"hello {answer['hello']}"):
-            executor.driver.lifecycle.settle(target)
-            executor.driver.lifecycle.remove(target, None)
-            log.warning("removed the guest of instance %s: it is not this host's any more", target)
+            # A conductor that does not say what others need keeps all of it.
+            abandon(executor.driver, target, keeps_disk=target in answer.get("kept", answer["lost"]))

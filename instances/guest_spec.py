@@ -14,8 +14,11 @@ from instances.models import Instance
 from instances.states import VmState
 
 
-def guest_spec(instance: Instance, *, url_expires_at: datetime) -> GuestSpec:
-    """The guest of `instance`, complete. The image's address in it is good until `url_expires_at`."""
+def guest_spec(instance: Instance, *, url_expires_at: datetime, image_id: str | None = None) -> GuestSpec:
+    """The guest of `instance`, complete. The image's address in it is good until `url_expires_at`.
+
+    `image_id`: the image that its disk is to be made from, when it is not the one that the instance was made from.
+    """
     nics = nic_specs(instance.pk)
     return GuestSpec(
         instance_id=str(instance.pk),
@@ -26,7 +29,7 @@ def guest_spec(instance: Instance, *, url_expires_at: datetime) -> GuestSpec:
         vcpus=instance.vcpus,
         memory_mib=instance.memory_mib,
         disk_gib=instance.disk_gib,
-        image=_image_source(instance.image_id, instance, url_expires_at),
+        image=_image_source(instance.image_id if image_id is None else image_id, instance, url_expires_at),
         nics=nics,
         config_drive=_config_drive(instance, nics) if instance.config_drive else None,
         extra_specs=instance.extra_specs,

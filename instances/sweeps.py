@@ -1,5 +1,5 @@
-"""What this room does by itself: it deletes what was deleted softly long enough ago, and forgets rows of instances
-deleted long ago, with their faults."""
+"""What this room does by itself: what was deleted softly long enough ago is deleted for good, rows of instances deleted
+long ago go, shelved instances leave their hosts."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from django.utils import timezone
 from cloud.api.policy import the_cloud_itself
 from cloud.errors import CloudError
 from instances.models import Instance
+from instances.offloading import offload_shelved
+from instances.orphaned_images import drop_orphaned_images
 from instances.services.delete import delete_instance
 from instances.states import VmState
 
@@ -46,6 +48,8 @@ def reclaim_soft_deleted() -> None:
 
 
 SWEEPS: tuple[tuple[str, Callable[[], object]], ...] = (
+    ("instances.offload_shelved", offload_shelved),
+    ("instances.drop_orphaned_images", drop_orphaned_images),
     ("instances.forget_deleted_instances", forget_deleted_instances),
     ("instances.reclaim_soft_deleted", reclaim_soft_deleted),
 )

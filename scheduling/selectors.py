@@ -105,6 +105,11 @@ def host_exists(host: str) -> bool:
     return ComputeNode.objects.filter(host=host).exists()
 
 
+def is_simulated(host: str) -> bool:
+    """Whether the host has the simulated driver: its guests, disks and images are notes."""
+    return ComputeNode.objects.filter(host=host, hypervisor_type="simulated").exists()
+
+
 def hypervisor_hostnames(hosts: Collection[str]) -> dict[str, str]:
     """The hypervisor's host name of each host that has a compute node."""
     rows = ComputeNode.objects.filter(host__in=list(hosts)).values_list("host", "hypervisor_hostname")

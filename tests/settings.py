@@ -25,3 +25,4 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["TEST"] = {"NAME": f"{_scratch}/tests.db"}  # a file: threads must see one another's writes
 DATABASES["default"]["CONN_MAX_AGE"] = 0
+SHELVED_OFFLOAD_TIME = -1.0  # tests that look at shelved instances say when they are to leave their hosts

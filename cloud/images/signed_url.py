@@ -1,4 +1,4 @@
-"""Addresses that open one image for a while without a token: how hosts fetch bytes.
+"""Addresses that open one image for a while without a token: how hosts fetch bytes, and how they bring them.
 
 The signature covers the method, the image and the end; its key is derived from SECRET_KEY under a salt of its own.
 """
@@ -26,14 +26,28 @@ class SignatureRefused(Forbidden):
 
 def download_url(image_id: uuid.UUID | str, expires_at: datetime) -> str:
     """The address of the image's bytes, as compute hosts reach it, good until `expires_at`."""
-    expires = int(expires_at.timestamp())
-    query = urlencode({"expires": expires, "signature": _signature("GET", str(image_id), expires)})
-    return f"{settings.IMAGES_URL}/image/v2/images/{image_id}/file?{query}"
+    return _url("GET", image_id, expires_at)
+
+
+def upload_url(image_id: uuid.UUID | str, expires_at: datetime) -> str:
+    """The address that takes the bytes of that one image, as compute hosts reach it, good until `expires_at`."""
+    return _url("PUT", image_id, expires_at)
 
 
 def check_download(image_id: uuid.UUID | str, expires: str, signature: str) -> None:
     """Raises SignatureRefused unless the query of a `download_url` for this image came, in time."""
     _check("GET", str(image_id), expires, signature)
+
+
+def check_upload(image_id: uuid.UUID | str, expires: str, signature: str) -> None:
+    """Raises SignatureRefused unless the query of an `upload_url` for this image came, in time."""
+    _check("PUT", str(image_id), expires, signature)
+
+
+def _url(method: str, image_id: uuid.UUID | str, expires_at: datetime) -> str:
+    expires = int(expires_at.timestamp())
+    query = urlencode({"expires": expires, "signature": _signature(method, str(image_id), expires)})
+    return f"{settings.IMAGES_URL}/image/v2/images/{image_id}/file?{query}"
 
 
 def _signature(method: str, image_id: str, expires: int) -> str:

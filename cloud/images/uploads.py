@@ -1,5 +1,8 @@
 """An upload: queued → saving → active, or back to queued with nothing left. One at a time per image.
 
+A host's upload (`receive`) ends one step earlier: the bytes are in the store and the row says what they are, and the
+image stays saving until its action publishes it (`made.py`).
+
 No transaction is open while bytes come; the row's `upload_id` says which upload may finish.
 """
 
@@ -46,38 +49,70 @@ class Body:
     length: int | None
 
 
+class WrongChecksum(BadRequest):
+    """The bytes that came are not those that the host meant to send."""
+
+    code = "image.wrong_checksum"
+
+
 def upload(*, image: Image, body: Body) -> None:
     """Takes the bytes of a queued image, checks that they are what was declared, and makes the image active.
 
     Raises NotUploadable, BadRequest (formats not declared), ImageRefused, UploadCutOff, TooLarge, StoreFailed: the
     image is queued as before, or deleted if it was deleted meanwhile, and no byte is kept.
     """
+    _upload(image, body, ImageStatus.ACTIVE)
+
+
+def receive(*, image: Image, body: Body, sha512: str) -> None:
+    """Takes the bytes that a host made for a queued image and keeps them for the action that will publish it.
+
+    `sha512`: what the host computed, hex. Bytes that are here already are read and dropped. An upload that was begun
+    and not finished, by a host that died, is taken over: its bytes are not kept. Raises what `upload` raises, and
+    WrongChecksum.
+    """
+    if is_received(image, sha512):
+        while body.read(store.CHUNK_BYTES):
+            pass  # a client that is still sending would take an early answer for a broken connection
+        return
+    _upload(image, body, ImageStatus.SAVING, sha512)
+
+
+def is_received(image: Image, sha512: str) -> bool:
+    """Whether the bytes with that checksum are in the store, published or not."""
+    return bool(sha512) and image.upload_id is None and image.os_hash_value == sha512
+
+
+def _upload(image: Image, body: Body, becomes: ImageStatus, sha512: str = "") -> None:
     limit = int(getattr(settings, "IMAGE_MAX_BYTES", DEFAULT_MAX_BYTES))
     if body.length is not None and body.length > limit:
         raise _too_large(body.length, limit)
     for field in ("disk_format", "container_format"):
         if not getattr(image, field):
             raise BadRequest(f"Image {image.pk} has no {field}: set it before the upload.", field=field)
-    upload_id = _begin(image)
+    takes_from = (ImageStatus.QUEUED,) if becomes == ImageStatus.ACTIVE else (ImageStatus.QUEUED, ImageStatus.SAVING)
+    upload_id = _begin(image, takes_from)
     is_done = False
     try:
         received, virtual_size = _take(image, upload_id, body, limit)
-        _finish(image, upload_id, received, virtual_size)
+        if sha512 and received.sha512 != sha512:
+            raise WrongChecksum(f"The bytes of image {image.pk} came with another SHA-512 than the host computed.")
+        _finish(image, upload_id, received, virtual_size, becomes)
         is_done = True
     finally:
         if not is_done:
             _reset(image, upload_id)
             store.discard(store.part_of(image.pk, upload_id))
-    log.info("image %s is active, %d bytes", image.pk, received.size)
+    log.info("image %s is %s with its %d bytes here", image.pk, becomes, received.size)
 
 
 def _too_large(size: int, limit: int) -> TooLarge:
     return TooLarge(f"The image has {size} bytes or more; at most {limit} are taken.")
 
 
-def _begin(image: Image) -> uuid.UUID:
+def _begin(image: Image, takes_from: tuple[ImageStatus, ...] = (ImageStatus.QUEUED,)) -> uuid.UUID:
     upload_id, now = uuid.uuid4(), timezone.now()
-    begun = Image.objects.filter(pk=image.pk, status=ImageStatus.QUEUED).update(
+    begun = Image.objects.filter(pk=image.pk, status__in=takes_from).update(
         status=ImageStatus.SAVING, upload_id=upload_id, upload_seen_at=now, updated_at=now
     )
     if not begun:
@@ -124,13 +159,15 @@ def _mine(image: Image, upload_id: uuid.UUID):  # type: ignore[no-untyped-def]
     return Image.objects.filter(pk=image.pk, status=ImageStatus.SAVING, upload_id=upload_id)
 
 
-def _finish(image: Image, upload_id: uuid.UUID, received: store.Received, virtual_size: int) -> None:
-    """Active, with the file in place: the row's lock is held while the file gets its name."""
+def _finish(
+    image: Image, upload_id: uuid.UUID, received: store.Received, virtual_size: int, becomes: ImageStatus
+) -> None:
+    """Active (or saving, to be published), with the file in place: the row's lock is held while it gets its name."""
     is_published = False
     try:
         with transaction.atomic():
             finished = _mine(image, upload_id).update(
-                status=ImageStatus.ACTIVE,
+                status=becomes,
                 upload_id=None,
                 upload_seen_at=None,
                 size=received.size,

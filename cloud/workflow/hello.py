@@ -64,7 +64,8 @@ def hello(message: dict[str, Any]) -> None:
             "generation": host.generation,
             "down_after": settings.DOWN_AFTER,
             "turns": _turns(given, last),
-            "lost": _lost(host, given, last),
+            "lost": (lost := _lost(host, given, last)),
+            "kept": _kept(host, lost),
             "debts": debts.of(host),
         }
     tell(host, reports.WELCOME, "welcome", answer)
@@ -103,6 +104,14 @@ def _lost(host: Host, given: QuerySet[ActionEvent], last: list[Action]) -> list[
     for path in settings.WORKFLOW_OWNED_GUESTS:
         owned |= set(import_string(path)(host, idle))
     return lost + [guest for guest in idle if guest not in owned]
+
+
+def _kept(host: Host, lost: list[str]) -> list[str]:
+    """Those of the lost guests whose files must stay on the host, for somebody else needs them or may yet."""
+    kept: set[str] = set()
+    for path in settings.WORKFLOW_KEPT_FILES:
+        kept |= set(import_string(path)(host.name, lost))
+    return sorted(kept)
 
 
 def begin_anew(host: Host) -> None:

@@ -22,6 +22,7 @@ from hypervisor.libvirt.lifecycle import LibvirtLifecycle
 from hypervisor.libvirt.networks import Networks
 from hypervisor.libvirt.power import LibvirtPower
 from hypervisor.libvirt.rescue_disks import QcowRescueDisks
+from hypervisor.libvirt.snapshots import LibvirtSnapshots
 from hypervisor.libvirt.tunnels import Tunnels
 from hypervisor.libvirt.virt_type import choose
 from hypervisor.libvirt.xml.interface import ANTI_SPOOFING
@@ -51,6 +52,7 @@ class LibvirtDriver:
         self.interfaces = LibvirtInterfaces(networks, tunnels, config.state_dir / "networks")
         self.kept_disks = KeptDisks(files)
         self.rescue_disks = QcowRescueDisks(files)
+        self.snapshots = LibvirtSnapshots(self._connection, files, config.image_ca_file)
         self.lifecycle = LibvirtLifecycle(self._connection, files, self._traits)
         self.agent = LibvirtGuestAgent(self._connection)
         self.power = LibvirtPower(self._connection)

@@ -12,6 +12,7 @@ import libvirt
 from hypervisor.driver import Progress
 from hypervisor.errors import HypervisorFailed
 from hypervisor.instance_files import InstanceFiles
+from hypervisor.libvirt.block_copy import end_copies
 from hypervisor.libvirt.connection import Connection
 from hypervisor.libvirt.failures import is_absent, is_out_of_state, understood
 from hypervisor.libvirt.observed import observed
@@ -105,7 +106,10 @@ class LibvirtLifecycle:
         """See `hypervisor.driver.Lifecycle.settle`. Errors: HypervisorFailed, when the job does not end."""
         with understood(f"settling the guest of instance {instance_id}"):
             found = self._find(instance_id)
-            if found is None or not _has_job(found):
+            if found is None:
+                return
+            end_copies(found)
+            if not _has_job(found):
                 return
             log.warning("instance %s: ending a job that an interrupted worker left behind", instance_id)
             try:

@@ -19,6 +19,7 @@ from hypervisor.simulated.interfaces import SimulatedInterfaces
 from hypervisor.simulated.inventory import SimulatedInventory
 from hypervisor.simulated.lifecycle import SimulatedLifecycle
 from hypervisor.simulated.power import SimulatedPower
+from hypervisor.simulated.snapshots import SimulatedSnapshots
 
 
 class SimulatedDriver:
@@ -38,6 +39,7 @@ class SimulatedDriver:
         self.disks = SimulatedDisks(files, self.faults)
         self.kept_disks = SimulatedKeptDisks(files, self.faults)
         self.rescue_disks = SimulatedRescueDisks(files, self.faults)
+        self.snapshots = SimulatedSnapshots(files, config.image_ca_file, self.faults, uploads=fetches)
         self.interfaces = SimulatedInterfaces(ports, self.faults)
         self.events = SimulatedEvents()
         self.lifecycle = SimulatedLifecycle(root / "domains", files, ports, self.events, self.faults)

@@ -15,6 +15,7 @@ from hypervisor.steps.power import replug_ports, run_guest, stop_guest
 from hypervisor.steps.reboot import end_guest, interrupt_guest, note_run, reboot_guest
 from hypervisor.steps.rebuild import forget_old_disk, replace_disk, settle_guest
 from hypervisor.steps.rescue import create_rescue_disk, fetch_rescue_image, remove_rescue_disk
+from hypervisor.steps.snapshot import discard_snapshot, take_snapshot, upload_snapshot
 
 HOST_STEPS: tuple[HostStep, ...] = (
     *(fetch_image, create_disk, plug_ports, start_guest, remove_guest),
@@ -26,6 +27,7 @@ HOST_STEPS: tuple[HostStep, ...] = (
     *(replace_disk, settle_guest, forget_old_disk),
     *(fetch_rescue_image, create_rescue_disk, remove_rescue_disk),
     *(fetch_image_there, provide_disk, plug_there, bring_up),
+    *(take_snapshot, upload_snapshot, discard_snapshot),
 )
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "bring_up",
     "create_disk",
     "create_rescue_disk",
+    "discard_snapshot",
     "end_guest",
     "fetch_image",
     "fetch_image_there",
@@ -60,5 +63,7 @@ __all__ = [
     "start_guest",
     "stop_guest",
     "suspend_guest",
+    "take_snapshot",
     "unpause_guest",
+    "upload_snapshot",
 ]

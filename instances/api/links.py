@@ -38,3 +38,8 @@ def seconds(value: datetime) -> str:
 def micros(value: datetime | None) -> str | None:
     """A UTC time to the microsecond, without a zone: the older form, which launch times and actions keep."""
     return None if value is None else value.isoformat(timespec="microseconds")[:26]
+
+
+def image_url(image_id: str) -> str:
+    """The address of an image, as the reply to `createImage` gives it."""
+    return f"{settings.PUBLIC_URL}/image/v2/images/{image_id}"

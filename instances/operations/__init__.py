@@ -3,6 +3,7 @@
 Read `boot.py` first.
 """
 
+from instances.operations.backup import Backup
 from instances.operations.boot import Boot
 from instances.operations.change_password import ChangePassword
 from instances.operations.delete import Delete
@@ -16,6 +17,9 @@ from instances.operations.rebuild import Rebuild
 from instances.operations.rescue import Rescue
 from instances.operations.restore import Restore
 from instances.operations.resume import Resume
+from instances.operations.shelve import Shelve
+from instances.operations.shelve_offload import ShelveOffload
+from instances.operations.snapshot import Snapshot
 from instances.operations.soft_delete import SoftDelete
 from instances.operations.start import Start
 from instances.operations.stop import Stop
@@ -23,6 +27,7 @@ from instances.operations.suspend import Suspend
 from instances.operations.trigger_crash_dump import TriggerCrashDump
 from instances.operations.unpause import Unpause
 from instances.operations.unrescue import Unrescue
+from instances.operations.unshelve import Unshelve, UnshelveInPlace
 
 OPERATIONS = (
     *(Boot, Delete, SoftDelete, Restore),
@@ -31,4 +36,5 @@ OPERATIONS = (
     *(Reboot, Pause, Unpause, Suspend, Resume, TriggerCrashDump),
     *(PowerOnAgain, EndUnexpectedGuest),
     *(Rebuild, Rescue, Unrescue, Evacuate),
+    *(Snapshot, Backup, Shelve, ShelveOffload, Unshelve, UnshelveInPlace),
 )

@@ -12,6 +12,7 @@ from hypervisor.spec import encode
 from hypervisor.steps import Role, remove_guest
 from instances.operations.base import InstanceOperation
 from instances.states import PowerState
+from instances.steps.images import drop_images
 from instances.steps.networking import release_ports
 from instances.steps.placement import release_claims
 
@@ -22,7 +23,7 @@ class Delete(InstanceOperation):
     name = "delete"
     action = "delete"
     ends_target = True
-    steps = (PIVOT, remove_guest, release_ports, release_claims)
+    steps = (PIVOT, remove_guest, release_ports, release_claims, drop_images)
 
     def hosts(self, role: Role, context: StepContext) -> tuple[str, ...]:
         """Every host of the superseded action's log, and the instance's own: the service wrote them down."""

@@ -23,6 +23,8 @@ from instances.services.power import (
 from instances.services.rebuild import rebuild_instance
 from instances.services.rescue import rescue_instance, unrescue_instance
 from instances.services.reset_state import reset_state
+from instances.services.shelve import shelve_instance, shelve_offload_instance, unshelve_instance
+from instances.services.snapshot import backup_instance, snapshot_instance
 from instances.services.update import (
     add_tag,
     delete_metadata_key,
@@ -36,6 +38,7 @@ from instances.services.update import (
 __all__ = [
     "BootRequest",
     "add_tag",
+    "backup_instance",
     "boot_instances",
     "change_password",
     "console_output",
@@ -55,6 +58,9 @@ __all__ = [
     "reset_state",
     "restore_instance",
     "resume_instance",
+    "shelve_instance",
+    "shelve_offload_instance",
+    "snapshot_instance",
     "start_instance",
     "stop_instance",
     "suspend_instance",
@@ -62,6 +68,7 @@ __all__ = [
     "unlock_instance",
     "unpause_instance",
     "unrescue_instance",
+    "unshelve_instance",
     "update_instance",
     "update_metadata",
 ]

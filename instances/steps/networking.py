@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cloud.networks import services as networks
+from cloud.networks.rehosting import bind_to_host
 from cloud.networks.selectors import PortRequest
 from cloud.workflow.operation import StepContext, step
 from instances.steps.row import instance_of
@@ -27,6 +28,23 @@ def bind_ports(step: StepContext) -> dict[str, Any]:
         action_id=step.action.pk,
     )
     return {"ports": [str(port.pk) for port in ports]}
+
+
+def free_kept_ports(step: StepContext) -> None:
+    """After it the instance's ports are its own and on no host."""
+    bind_to_host(instance_id=step.target_id, host="")
+
+
+@step(undo=free_kept_ports)
+def bind_kept_ports(step: StepContext) -> None:
+    """After it the ports that the instance kept are bound to the host that was claimed for it."""
+    bind_to_host(instance_id=step.target_id, host=step.outputs["claim_resources"]["host"])
+
+
+@step(no_undo="the guest that had them is gone")
+def keep_ports(step: StepContext) -> None:
+    """After it the instance's ports, with their addresses, are its own still, and on no host."""
+    bind_to_host(instance_id=step.target_id, host="")
 
 
 @step(no_undo="a delete goes forward only")

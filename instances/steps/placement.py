@@ -15,17 +15,24 @@ from scheduling.scheduler import select_hosts
 from scheduling.selectors import zones_of
 
 
-def request_spec(instance: Instance, excluded: dict[str, str]) -> RequestSpec:
-    """What the scheduler is asked for an instance; `excluded`: hosts on which this request failed, and why."""
+def request_spec(
+    instance: Instance, excluded: dict[str, str], destination: dict[str, Any] | None = None
+) -> RequestSpec:
+    """What the scheduler is asked for an instance; `excluded`: hosts on which this request failed, and why.
+
+    `destination`: {"zone", "host"} of a verb that was told anew where to go; None: what the boot was told.
+    """
+    boot = {"zone": instance.requested_zone, "host": instance.forced_host, "hypervisor": instance.forced_hypervisor}
+    where = boot if destination is None else destination
     return RequestSpec(
         instance_id=instance.pk,
         project_id=instance.project_id,
         vcpus=instance.vcpus,
         memory_mib=instance.memory_mib,
         disk_gib=instance.disk_gib + instance.ephemeral_gib,
-        zone=instance.requested_zone or None,
-        host=instance.forced_host or None,
-        hypervisor_hostname=instance.forced_hypervisor or None,
+        zone=where.get("zone") or None,
+        host=where.get("host") or None,
+        hypervisor_hostname=where.get("hypervisor") or None,
         excluded=excluded,
         image_properties=instance.image_properties,
         extra_specs=instance.extra_specs,
@@ -33,10 +40,14 @@ def request_spec(instance: Instance, excluded: dict[str, str]) -> RequestSpec:
     )
 
 
+def _asked(step: StepContext) -> RequestSpec:
+    return request_spec(instance_of(step), step.excluded, step.parameters.get("destination"))
+
+
 @step(Role.SCHEDULER, no_undo="it changes nothing")
 def select_host(step: StepContext) -> dict[str, Any]:
     """The hosts that fit, best first. Raises NoValidHost with the reason of every host."""
-    selection = select_hosts(request_spec(instance_of(step), step.excluded))
+    selection = select_hosts(_asked(step))
     return {"candidates": list(selection.candidates)}
 
 
@@ -49,8 +60,7 @@ def release_claim(step: StepContext) -> None:
 @step(undo=release_claim)
 def claim_resources(step: StepContext) -> dict[str, Any]:
     """Claims room on the first candidate that still has it; the instance is that host's from here on."""
-    spec = request_spec(instance_of(step), step.excluded)
-    host = claims.claim(spec, step.outputs["select_host"]["candidates"], action_id=step.action.pk)
+    host = claims.claim(_asked(step), step.outputs["select_host"]["candidates"], action_id=step.action.pk)
     zone = zones_of([host]).get(host, "")
     change_instance(step, host=host, availability_zone=zone, task_state=TaskState.SPAWNING)
     return {"host": host}

@@ -1,4 +1,4 @@
-"""An image service for tests: serves bytes on loopback, counts, and misbehaves on order."""
+"""An image service for tests: serves and takes bytes on loopback, counts, and misbehaves on order."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class ImageServer:
-    """One image at `url`. `status` other than 200 is answered with no body; `declared_length` may lie."""
+    """One image at `url`. `status` other than 200 is answered with no body; `declared_length` may lie.
+
+    `received` has the bytes of each PUT, `promised` what each said of their checksum; `put_status` is the answer.
+    """
 
     def __init__(self) -> None:
         self.content = b""
         self.status = 200
         self.declared_length: int | None = None
         self.requests = 0
+        self.received: list[bytes] = []
+        self.promised: list[str] = []
+        self.put_status = 204
+        self.put_words = b""
         self.gate = threading.Event()  # cleared: bodies wait
         self.gate.set()
         self.asked = threading.Event()
@@ -56,6 +63,15 @@ class ImageServer:
                 self.end_headers()
                 service.gate.wait(30)
                 self.wfile.write(body)
+
+            def do_PUT(self) -> None:
+                service.received.append(self.rfile.read(int(self.headers["Content-Length"])))
+                service.promised.append(self.headers.get("X-Image-Sha512", ""))
+                self.send_response(service.put_status)
+                self.send_header("Location", service.url)
+                self.send_header("Content-Length", str(len(service.put_words)))
+                self.end_headers()
+                self.wfile.write(service.put_words)
 
             def log_message(self, *args: object) -> None:
                 pass

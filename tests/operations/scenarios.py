@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.test import override_settings
@@ -327,6 +328,8 @@ ROADS: dict[VmState, tuple[Callable[..., Any], ...]] = {
     VmState.PAUSED: (services.pause_instance,),
     VmState.SUSPENDED: (services.suspend_instance,),
     VmState.RESCUED: (rescue,),
+    VmState.SHELVED: (services.shelve_instance,),
+    VmState.SHELVED_OFFLOADED: (services.shelve_instance, services.shelve_offload_instance),
 }
 
 
@@ -369,4 +372,10 @@ SCENARIOS: dict[str, Callable[[World], Any]] = {
     "rescue": in_state(None, rescue),
     "unrescue": in_state(VmState.RESCUED, services.unrescue_instance),
     "evacuate": _evacuate,
+    "snapshot": in_state(None, partial(services.snapshot_instance, name="image")),
+    "backup": in_state(None, partial(services.backup_instance, name="image", backup_type="daily", rotation=1)),
+    "shelve": in_state(None, services.shelve_instance),
+    "shelve_offload": in_state(VmState.SHELVED, services.shelve_offload_instance),
+    "unshelve": in_state(VmState.SHELVED_OFFLOADED, services.unshelve_instance),
+    "unshelve_in_place": in_state(VmState.SHELVED, services.unshelve_instance),
 }

@@ -17,6 +17,7 @@ from cloud.images.api.views import ImageView
 from cloud.images.models import Image, ImageStatus
 
 _OCTETS = "application/octet-stream"
+_CHECKSUM = "X-Image-Sha512"  # what a host computed of the bytes that it brings, hex
 
 
 class SignedUrlAuthentication(BaseAuthentication):
@@ -24,7 +25,8 @@ class SignedUrlAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Caller, str]:
         image_id = str(request.parser_context["kwargs"]["image_id"])
-        signed_url.check_download(image_id, request.GET.get("expires", ""), request.GET["signature"])
+        check = signed_url.check_upload if request.method == "PUT" else signed_url.check_download
+        check(image_id, request.GET.get("expires", ""), request.GET["signature"])
         bearer = Caller(
             user_id="", user_name="", user_domain_id="", project_id=None, project_name=None, roles=frozenset()
         )
@@ -32,10 +34,10 @@ class SignedUrlAuthentication(BaseAuthentication):
 
 
 class FileView(ImageView):
-    """A token opens it for who may see the image; for GET a signed address does instead."""
+    """A token opens it for who may see the image; a signed address does so for the method that it was signed for."""
 
     def get_authenticators(self) -> Any:
-        if self.request.method == "GET" and "signature" in self.request.GET:
+        if self.request.method in ("GET", "PUT") and "signature" in self.request.GET:
             return [SignedUrlAuthentication()]
         return super().get_authenticators()
 
@@ -49,11 +51,16 @@ class FileView(ImageView):
         return _download(image)
 
     def put(self, request: Request, image_id: str) -> Response:
-        image = selectors.changeable_image(self.caller, image_id)
+        is_signed = isinstance(request.successful_authenticator, SignedUrlAuthentication)
+        image = selectors.image_by_id(image_id) if is_signed else selectors.changeable_image(self.caller, image_id)
         media_type = (request.content_type or "").partition(";")[0].strip().lower()
         if media_type != _OCTETS:
             raise UnsupportedMediaType(f"The bytes of an image come as {_OCTETS}, not as {media_type[:80]!r}.")
-        uploads.upload(image=image, body=_body_of(request._request))
+        body = _body_of(request._request)
+        if is_signed:
+            uploads.receive(image=image, body=body, sha512=request.headers.get(_CHECKSUM, ""))
+        else:
+            uploads.upload(image=image, body=body)
         return Response(status=204)
 
 

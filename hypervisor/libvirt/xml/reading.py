@@ -1,8 +1,9 @@
-"""What is read back from libvirt's XML: the marks of our domains and networks, DHCP entries, the host's CPU."""
+"""What is read back from libvirt's XML: marks of our domains and networks, disks, DHCP entries, the host's CPU."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from lxml import etree
@@ -19,6 +20,37 @@ class Mark:
 
     instance_id: str
     maker: Maker
+
+
+class Mirror(StrEnum):
+    """What a block job does with a disk."""
+
+    COPY = "copy"
+    ACTIVE_COMMIT = "active-commit"
+    NONE = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskInUse:
+    """One disk of a running domain: its file ("" for none), and the mirror that is being made of it."""
+
+    source: str
+    mirror: str  # a Mirror, or a word of a newer libvirt
+    is_ready: bool  # the mirror has caught up
+
+
+def disks_of(domain_xml: str) -> dict[str, DiskInUse]:
+    """The disks of a domain by their target, "vda" and so on."""
+    found = {}
+    for disk in _parse(domain_xml).findall("devices/disk"):
+        target, source, mirror = disk.find("target"), disk.find("source"), disk.find("mirror")
+        if target is not None:
+            found[target.get("dev", "")] = DiskInUse(
+                source="" if source is None else source.get("file", ""),
+                mirror=Mirror.NONE if mirror is None else mirror.get("job", ""),
+                is_ready=mirror is not None and mirror.get("ready") == "yes",
+            )
+    return found
 
 
 def read_mark(guest_element: str) -> Mark:

@@ -9,7 +9,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from instances.api.schemas import servers as schemas
-from instances.api.views.actions import administration, console, deletion, evacuate, locks, power, rebuild, rescue
+from instances.api.views.actions import (
+    administration,
+    console,
+    deletion,
+    evacuate,
+    images,
+    locks,
+    power,
+    rebuild,
+    rescue,
+    shelving,
+)
 from instances.api.views.base import InstancesView, no_such_action
 from instances.models import Instance
 
@@ -24,6 +35,8 @@ ACTIONS: Mapping[str, Callable[[InstancesView, Instance], Response]] = MappingPr
         **rebuild.ACTIONS,
         **rescue.ACTIONS,
         **evacuate.ACTIONS,
+        **images.ACTIONS,
+        **shelving.ACTIONS,
     }
 )
 

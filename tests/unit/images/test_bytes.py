@@ -295,7 +295,7 @@ def test_a_signed_address_that_was_tampered_with_opens_nothing(ann: Wire, image:
 
 def test_a_signed_address_opens_the_bytes_for_reading_alone(image: dict[str, Any]) -> None:
     good = address(image)
-    assert Wire().request("PUT", good, b"x", content_type="application/octet-stream").status_code == 401
+    assert Wire().request("PUT", good, b"x", content_type="application/octet-stream").status_code == 403
     assert Wire().get(good.replace("/file?", "?")).status_code == 401
     assert Wire().delete(good.replace("/file?", "?")).status_code == 401
 
