@@ -161,6 +161,8 @@ NETWORKS_MAY_OVERLAP = env.bool("NETWORKS_MAY_OVERLAP", default=False)
 # --- instances --------------------------------------------------------------------------------------------------------
 INSTANCE_RETENTION_DAYS = env.int("INSTANCE_RETENTION_DAYS", default=30)
 SHUTDOWN_TIMEOUT = env.float("SHUTDOWN_TIMEOUT", default=60.0)  # of guests whose image has no os_shutdown_timeout
+ALLOW_RESIZE_TO_SAME_HOST = env.bool("ALLOW_RESIZE_TO_SAME_HOST", default=True)
+RESIZE_CONFIRM_WINDOW = env.float("RESIZE_CONFIRM_WINDOW", default=0)  # seconds; 0: a resize waits for its user
 QUOTA_DEFAULTS = {name: int(limit) for name, limit in env.dict("QUOTA_DEFAULTS", default={}).items()}
 
 # --- logs -------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from hypervisor.moves import AsideDisk, DiskOrigin
 from hypervisor.spec import GuestSpec, GuestState, HostInventory, ImageSource, Maker, NicSpec
 
 
@@ -80,6 +81,10 @@ class Lifecycle(Protocol):
         made is an error, or with `replaces` is ended and defined anew; one that this action made from the same inputs
         and that runs is left as it is. Errors: HypervisorFailed."""
 
+    def define(self, guest: GuestSpec, maker: Maker) -> None:
+        """After it the domain is defined from `guest`, off and with autostart off, whoever defined it before. One that
+        runs is left as it is. Errors: HypervisorFailed."""
+
     def stop(self, instance_id: str, timeout_seconds: float, progress: Progress) -> None:
         """After it the guest does not run; its definition and its disks stay. It is asked by ACPI, and ended when it
         does not go off in `timeout_seconds`; 0 ends it at once. A guest that is not there is off.
@@ -96,6 +101,46 @@ class Lifecycle(Protocol):
 
     def guests(self) -> list[GuestState]:
         """Every guest of this cloud on this host."""
+
+
+class Moves(Protocol):
+    """Disks that go to another host, or stay aside while a larger one is tried. The guest is off, except for
+    `describe`. `peer` is the address of the host that set the disk aside; "": its storage is this host's own."""
+
+    def describe(self, instance_id: str) -> DiskOrigin:
+        """What the system disk is and what it stands on; reads only, also while the guest runs.
+        Errors: DiskLost, DiskUnmovable."""
+
+    def bring_base(self, image: ImageSource, origin: DiskOrigin, peer: str, progress: Progress) -> BaseImage | None:
+        """After it the base that `origin` stands on is in this host's cache, checked: found there, fetched as `image`
+        when that is the one and has a `url`, else read from the peer. None for a disk that stands on nothing.
+        Errors: as `Images.fetch`, PeerUnreachable."""
+
+    def set_aside(self, instance_id: str, action_id: str, *, hashes: bool, progress: Progress) -> AsideDisk:
+        """After it the instance's directory is kept as that action's; gives its disk, with its SHA-256 if `hashes`.
+        Errors: DiskLost."""
+
+    def check_aside(self, instance_id: str, action_id: str) -> None:
+        """Changes nothing. Errors: DiskLost, when that action keeps no disk here."""
+
+    def put_back(self, instance_id: str, action_id: str) -> bool:
+        """After it what that action kept is the instance's directory again; False when it kept nothing."""
+
+    def bring_disk(
+        self,
+        guest: GuestSpec,
+        aside: AsideDisk,
+        base: BaseImage | None,
+        peer: str,
+        maker: Maker,
+        progress: Progress,
+    ) -> None:
+        """After it the instance's directory here, made by `maker`, holds the disk that was set aside, verified, on
+        `base`, grown to the flavor's size; and a config drive made anew. What was set aside is as it was.
+        Errors: DiskLost, CopyDamaged, PeerUnreachable, DiskTooSmall, NoSpace, HypervisorFailed."""
+
+    def discard(self, instance_id: str, action_id: str) -> None:
+        """After it nothing is left of what that action kept."""
 
 
 class Console(Protocol):
@@ -128,6 +173,7 @@ class Driver(Protocol):
     disks: Disks
     interfaces: Interfaces
     lifecycle: Lifecycle
+    moves: Moves
     console: Console
     inventory: Inventory
     events: Events | None

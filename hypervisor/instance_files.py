@@ -2,6 +2,8 @@
 
 `<instances dir>/<instance id>/{disk,disk.config,console.log,made.json}`; `<instances dir>/storage-id` tells hosts that
 share this directory from those that do not. Directories can be traversed by the hypervisor's user and not listed.
+`<instances dir>/<instance id>.<action id>/` is what that action set aside when it moved the instance on: the former
+directory as it was, until the move is confirmed or taken back.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from hypervisor.spec import GuestSpec, Maker
 
 _TRAVERSABLE = 0o711
 _GIB = 1024**3
-_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID_TEXT = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_UUID = re.compile(_UUID_TEXT)
+_ASIDE = re.compile(rf"{_UUID_TEXT}\.{_UUID_TEXT}")
 
 
 def make_directory(path: Path) -> None:
@@ -86,11 +90,7 @@ class InstanceFiles:
 
     def made(self, instance_id: str) -> Made | None:
         """Who made the directory's files; None when there is none or nobody signed."""
-        data = side_files.read(self._side_file(instance_id))
-        if data is None:
-            return None
-        maker = Maker(action_id=str(data.get("action", "")), digest=str(data.get("digest", "")))
-        return Made(maker=maker, base=str(data.get("base", "")), is_complete=bool(data.get("complete")))
+        return _read_made(self._side_file(instance_id))
 
     def sign(self, instance_id: str, made: Made) -> None:
         """After it the directory exists and carries `made`. Sign before making anything, so that an undo finds it."""
@@ -104,7 +104,8 @@ class InstanceFiles:
         side_files.write(self._side_file(instance_id), data, durable=self.is_durable)
 
     def remove(self, instance_id: str, maker: Maker | None) -> None:
-        """After it the directory is gone; with a `maker`, only if that action signed it (or nobody and it is empty)."""
+        """After it the directory is gone, and without a `maker` whatever was set aside too. With one, only the
+        directory, and only if that action signed it (or nobody and it is empty)."""
         directory = self.directory(instance_id)
         if maker is not None:
             made = self.made(instance_id)
@@ -114,8 +115,52 @@ class InstanceFiles:
                 return
             if made.maker.action_id != maker.action_id:
                 return
-        # Renamed first, so that a half removed directory never looks like an instance's.
-        doomed = self.root / f".removing-{instance_id}"
+        self._destroy(directory)
+        if maker is None:
+            for aside in [*self.root.glob(f"{instance_id}.*"), *self.root.glob(f".removing-{instance_id}.*")]:
+                name = aside.name.removeprefix(".removing-")
+                if _ASIDE.fullmatch(name):
+                    self._destroy(self.root / name)
+
+    # --- what a move sets aside ---
+
+    def aside(self, instance_id: str, action_id: str) -> Path:
+        """Where that action keeps the instance's former directory."""
+        path = self.root / f"{self.directory(instance_id).name}.{action_id}"
+        if not _ASIDE.fullmatch(path.name):
+            raise ValueError(f"action id {action_id!r} is not a UUID in its usual form")
+        return path
+
+    def set_aside(self, instance_id: str, action_id: str) -> Path:
+        """After it the instance's directory is the action's aside, as it was. May run twice.
+
+        Errors: FileNotFoundError, when there is neither."""
+        aside = self.aside(instance_id, action_id)
+        if not aside.exists():
+            os.rename(self.directory(instance_id), aside)
+            self._sync()
+        return aside
+
+    def put_back(self, instance_id: str, action_id: str) -> bool:
+        """After it what that action set aside is the instance's directory again; False when it has nothing aside."""
+        aside = self.aside(instance_id, action_id)
+        if not aside.exists():
+            return False
+        os.rename(aside, self.directory(instance_id))
+        self._sync()
+        return True
+
+    def discard_aside(self, instance_id: str, action_id: str) -> None:
+        """After it what that action set aside is gone."""
+        self._destroy(self.aside(instance_id, action_id))
+
+    def _sync(self) -> None:
+        if self.is_durable:
+            side_files.sync_directory(self.root)
+
+    def _destroy(self, directory: Path) -> None:
+        """After it the directory is gone. Renamed first, so that a half removed one never looks like an instance's."""
+        doomed = self.root / f".removing-{directory.name}"
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(doomed)  # what an interrupted removal left
         with contextlib.suppress(FileNotFoundError):
@@ -123,8 +168,9 @@ class InstanceFiles:
             shutil.rmtree(doomed)
 
     def bases_in_use(self) -> set[str]:
-        """Paths of the base images under the disks here, so that pruning spares them."""
-        return {made.base for instance_id in self._ids() if (made := self.made(instance_id)) and made.base}
+        """Paths of the base images under the disks here, those set aside too, so that pruning spares them."""
+        found = (_read_made(directory / "made.json") for directory in self._directories())
+        return {made.base for made in found if made and made.base}
 
     def storage_id(self) -> str:
         """This storage's id, written by the first host that asks. Equal ids on two hosts mean one shared storage."""
@@ -145,8 +191,16 @@ class InstanceFiles:
     def _side_file(self, instance_id: str) -> Path:
         return self.directory(instance_id) / "made.json"
 
-    def _ids(self) -> Iterator[str]:
+    def _directories(self) -> Iterator[Path]:
         with contextlib.suppress(FileNotFoundError):
             for entry in os.scandir(self.root):
-                if _UUID.fullmatch(entry.name):
-                    yield entry.name
+                if _UUID.fullmatch(entry.name) or _ASIDE.fullmatch(entry.name):
+                    yield self.root / entry.name
+
+
+def _read_made(path: Path) -> Made | None:
+    data = side_files.read(path)
+    if data is None:
+        return None
+    maker = Maker(action_id=str(data.get("action", "")), digest=str(data.get("digest", "")))
+    return Made(maker=maker, base=str(data.get("base", "")), is_complete=bool(data.get("complete")))

@@ -120,6 +120,22 @@ def _wanted(spec: RequestSpec) -> tuple[int, int, int]:
     return spec.vcpus, spec.memory_mib, spec.disk_gib
 
 
+def holds(consumer: UUID, host: str) -> bool:
+    """Whether `consumer` holds room on `host`."""
+    return Allocation.objects.filter(consumer=consumer, host=host).exists()
+
+
+@transaction.atomic(savepoint=False)
+def hand_over(consumer: UUID, to: UUID, host: str) -> bool:
+    """What `consumer` holds on `host` is `to`'s from here on; the room that is taken there stays the same.
+
+    May run twice; says whether `to` holds it now.
+    """
+    if Allocation.objects.filter(consumer=to, host=host).exists():
+        return True
+    return Allocation.objects.filter(consumer=consumer, host=host).update(consumer=to) == 1
+
+
 @transaction.atomic(savepoint=False)
 def release(consumer: UUID, host: str | None = None) -> int:
     """Gives back what `consumer` holds on `host`, or everywhere. Returns how many allocations it held.

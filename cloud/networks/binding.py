@@ -80,6 +80,11 @@ def release_ports(*, instance_id: UUID, action_id: UUID | None = None) -> None:
     bound.filter(made_by__isnull=True).update(**_UNBOUND, updated_at=timezone.now())
 
 
+def move_ports(*, instance_id: UUID, host: str) -> None:
+    """After it all ports of the instance are bound to `host`; their addresses stay. May run twice."""
+    _moved(list(Port.objects.filter(device_id=str(instance_id), bound_by__isnull=False)), host)
+
+
 _UNBOUND: dict[str, Any] = {
     "device_id": "",
     "device_owner": "",

@@ -37,7 +37,7 @@ class QcowDisks:
         made = self._files.made(guest.instance_id)
         if made and made.is_complete and made.maker == maker and self._files.disk(guest.instance_id).exists():
             return
-        with _room_for(guest.instance_id):
+        with room_for(guest.instance_id):
             self._files.sign(guest.instance_id, Made(maker=maker, base=base.path, is_complete=False))
             self._overlay(self._files.disk(guest.instance_id), base, size, progress)
             drive = self._files.config_drive(guest.instance_id)
@@ -85,7 +85,8 @@ def run_child(command: list[str], progress: Progress) -> None:
 
 
 @contextlib.contextmanager
-def _room_for(instance_id: str) -> Iterator[None]:
+def room_for(instance_id: str) -> Iterator[None]:
+    """Turns what the file system says inside it into NoSpace or HypervisorFailed, naming the instance's disk."""
     try:
         yield
     except OSError as error:

@@ -17,7 +17,9 @@ from hypervisor.libvirt.failures import is_absent
 from hypervisor.libvirt.interfaces import LibvirtInterfaces
 from hypervisor.libvirt.inventory import LibvirtInventory
 from hypervisor.libvirt.lifecycle import LibvirtLifecycle
+from hypervisor.libvirt.moves import LibvirtMoves
 from hypervisor.libvirt.networks import Networks
+from hypervisor.libvirt.peers import Peers
 from hypervisor.libvirt.virt_type import choose
 from hypervisor.libvirt.xml.interface import ANTI_SPOOFING
 from hypervisor.libvirt.xml.traits import HostTraits
@@ -44,6 +46,7 @@ class LibvirtDriver:
         self.disks = disks.QcowDisks(files)
         self.interfaces = LibvirtInterfaces(Networks(self._connection), config.state_dir / "networks")
         self.lifecycle = LibvirtLifecycle(self._connection, files, self._traits)
+        self.moves = LibvirtMoves(files, self.images, Peers(config.migration_uri))
         self.console = LogConsole(files)
         self.inventory = LibvirtInventory(self._connection, config, files, self._virt_type)
         self.events = LibvirtEvents(self._connection, self.lifecycle)

@@ -28,7 +28,7 @@ class SimulatedDisks:
             self._files.sign(guest.instance_id, Made(maker=maker, base=base.path, is_complete=False))
             disk = {"size_bytes": size, "backing": base.path, "format": "qcow2", "backing_format": base.disk_format}
             side_files.write(self._files.disk(guest.instance_id), disk, durable=False)
-            self._write_config_drive(guest)
+            write_config_drive(self._files, guest)
             self._files.sign(guest.instance_id, Made(maker=maker, base=base.path, is_complete=True))
 
     def delete(self, instance_id: str, maker: Maker | None) -> None:
@@ -36,15 +36,17 @@ class SimulatedDisks:
         with self._faults.around("disks.delete"):
             self._files.remove(instance_id, maker)
 
-    def _write_config_drive(self, guest: GuestSpec) -> None:
-        path = self._files.config_drive(guest.instance_id)
-        if guest.config_drive is None:
-            path.unlink(missing_ok=True)
-            return
-        content: dict[str, object] = {
-            "meta_data.json": guest.config_drive.meta_data,
-            "network_data.json": guest.config_drive.network_data,
-        }
-        if guest.config_drive.user_data_b64 is not None:
-            content["user_data"] = base64.b64decode(guest.config_drive.user_data_b64).decode(errors="replace")
-        side_files.write(path, content, durable=False)
+
+def write_config_drive(files: InstanceFiles, guest: GuestSpec) -> None:
+    """After it the instance's directory has a note of the guest's config drive, or none."""
+    path = files.config_drive(guest.instance_id)
+    if guest.config_drive is None:
+        path.unlink(missing_ok=True)
+        return
+    content: dict[str, object] = {
+        "meta_data.json": guest.config_drive.meta_data,
+        "network_data.json": guest.config_drive.network_data,
+    }
+    if guest.config_drive.user_data_b64 is not None:
+        content["user_data"] = base64.b64decode(guest.config_drive.user_data_b64).decode(errors="replace")
+    side_files.write(path, content, durable=False)

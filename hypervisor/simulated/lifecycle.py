@@ -46,6 +46,13 @@ class SimulatedLifecycle:
                 console.write(_boot_messages(guest))
         self._events.happened(_state(guest.instance_id, {"power_state": RUNNING, "action": maker.action_id}), "started")
 
+    def define(self, guest: GuestSpec, maker: Maker) -> None:
+        """See `hypervisor.driver.Lifecycle.define`."""
+        with self._faults.around("lifecycle.define"):
+            found = side_files.read(self._path(guest.instance_id))
+            if found is None or found["power_state"] == SHUTDOWN:
+                self._write(guest, maker, SHUTDOWN)
+
     def stop(self, instance_id: str, timeout_seconds: float, progress: Progress) -> None:
         """See `hypervisor.driver.Lifecycle.stop`. A simulated guest goes off when it is asked."""
         with self._faults.around("lifecycle.stop", progress):
@@ -101,12 +108,12 @@ class SimulatedLifecycle:
                     f"starting the guest of instance {guest.instance_id}: no network {nic.network.bridge}"
                 )
 
-    def _write(self, guest: GuestSpec, maker: Maker) -> None:
+    def _write(self, guest: GuestSpec, maker: Maker, power_state: int = RUNNING) -> None:
         note = {
             "name": guest.name,
             "action": maker.action_id,
             "digest": maker.digest,
-            "power_state": RUNNING,
+            "power_state": power_state,
             "memory_mib": guest.memory_mib,
             "vcpus": guest.vcpus,
         }

@@ -8,6 +8,7 @@ from instances.services.console import console_output
 from instances.services.delete import delete_instance
 from instances.services.lock import lock_instance, unlock_instance
 from instances.services.power import hard_reboot_instance, start_instance, stop_instance
+from instances.services.resize import confirm_resize, migrate_instance, resize_instance, revert_resize
 from instances.services.update import (
     add_tag,
     delete_metadata_key,
@@ -22,14 +23,18 @@ __all__ = [
     "BootRequest",
     "add_tag",
     "boot_instances",
+    "confirm_resize",
     "console_output",
     "delete_instance",
     "delete_metadata_key",
     "hard_reboot_instance",
     "lock_instance",
+    "migrate_instance",
     "remove_tag",
     "replace_metadata",
     "replace_tags",
+    "resize_instance",
+    "revert_resize",
     "start_instance",
     "stop_instance",
     "unlock_instance",

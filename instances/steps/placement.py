@@ -7,6 +7,7 @@ from typing import Any
 from cloud.workflow.operation import StepContext, step
 from hypervisor.steps import Role
 from instances.models import Instance
+from instances.ownership import consumers_of
 from instances.states import TaskState
 from instances.steps.row import change_instance, instance_of
 from scheduling import claims
@@ -15,8 +16,9 @@ from scheduling.scheduler import select_hosts
 from scheduling.selectors import zones_of
 
 
-def request_spec(instance: Instance, excluded: dict[str, str]) -> RequestSpec:
-    """What the scheduler is asked for an instance; `excluded`: hosts on which this request failed, and why."""
+def request_spec(instance: Instance, excluded: dict[str, str], barred: dict[str, str] | None = None) -> RequestSpec:
+    """What the scheduler is asked for an instance; `excluded`: hosts on which this request failed, and why; `barred`:
+    those that it must not go to, and why."""
     return RequestSpec(
         instance_id=instance.pk,
         project_id=instance.project_id,
@@ -27,6 +29,7 @@ def request_spec(instance: Instance, excluded: dict[str, str]) -> RequestSpec:
         host=instance.forced_host or None,
         hypervisor_hostname=instance.forced_hypervisor or None,
         excluded=excluded,
+        barred=barred or {},
         image_properties=instance.image_properties,
         extra_specs=instance.extra_specs,
         hints=instance.scheduler_hints,
@@ -58,5 +61,6 @@ def claim_resources(step: StepContext) -> dict[str, Any]:
 
 @step(no_undo="a delete goes forward only")
 def release_claims(step: StepContext) -> None:
-    """After it nothing is claimed for the instance anywhere."""
-    claims.release(step.target_id)
+    """After it nothing is claimed for the instance anywhere, nor for a migration of it."""
+    for consumer in consumers_of(step.target_id):
+        claims.release(consumer)

@@ -24,7 +24,17 @@ EVERY = sorted(operations())
 EVERY_STEP = [(name, step.name) for name in EVERY for step in operation(name).sequence]
 EVERY_HOST_STEP = [(n, s.name) for n in EVERY for s in operation(n).sequence if isinstance(s, HostStep)]
 UNWINDING = [name for name in EVERY if not operation(name).goes_forward_only]
-UNWINDING_STEP = [(n, s) for n, s in EVERY_STEP if n in UNWINDING]
+
+
+def is_past_pivot(name: str, step: str) -> bool:
+    """Whether the step comes after the one from which there is no way back; all do where that is the first."""
+    verb = operation(name)
+    position = [each.name for each in verb.sequence].index(step)
+    return verb.goes_forward_only or (verb.pivot is not None and position > verb.pivot)
+
+
+UNWINDING_STEP = [(n, s) for n, s in EVERY_STEP if not is_past_pivot(n, s)]
+UNWINDING_HOST_STEP = [(n, s) for n, s in EVERY_HOST_STEP if not is_past_pivot(n, s)]
 
 
 @pytest.fixture
@@ -99,7 +109,7 @@ def test_a_step_that_fails_leaves_nothing_but_a_fault(
     assert "broken on purpose" in world.fault_message()
 
 
-@pytest.mark.parametrize(("name", "step"), [(n, s) for n, s in EVERY_STEP if n not in UNWINDING])
+@pytest.mark.parametrize(("name", "step"), [(n, s) for n, s in EVERY_STEP if is_past_pivot(n, s)])
 @pytest.mark.parametrize("error", [Abort("broken on purpose"), Retry("broken on purpose")], ids=["abort", "retry"])
 def test_past_the_pivot_a_step_that_fails_is_tried_again(
     world: World, monkeypatch: pytest.MonkeyPatch, name: str, step: str, error: Exception
@@ -110,7 +120,7 @@ def test_past_the_pivot_a_step_that_fails_is_tried_again(
     world.assert_succeeded(action)
 
 
-@pytest.mark.parametrize(("name", "step"), [(n, s) for n, s in EVERY_HOST_STEP if n in UNWINDING])
+@pytest.mark.parametrize(("name", "step"), UNWINDING_HOST_STEP)
 def test_a_step_that_may_be_retried_is_and_the_operation_succeeds(
     world: World, monkeypatch: pytest.MonkeyPatch, name: str, step: str
 ) -> None:
@@ -120,9 +130,7 @@ def test_a_step_that_may_be_retried_is_and_the_operation_succeeds(
     world.assert_succeeded(action)
 
 
-@pytest.mark.parametrize(
-    ("name", "step"), [(n, s) for n, s in EVERY_HOST_STEP if n in UNWINDING and operation(n).max_attempts > 1]
-)
+@pytest.mark.parametrize(("name", "step"), [(n, s) for n, s in UNWINDING_HOST_STEP if operation(n).max_attempts > 1])
 def test_a_host_that_fails_is_left_for_another(
     world: World, monkeypatch: pytest.MonkeyPatch, name: str, step: str
 ) -> None:
@@ -132,7 +140,8 @@ def test_a_host_that_fails_is_left_for_another(
     world.assert_succeeded(action)
     failed = ActionEvent.objects.get(action=action, name=step, verb=Verb.DO, error__next="reschedule")
     assert world.instance().host not in ("", failed.host)
-    assert world.box.leftovers_on(failed.host, world.instance().pk) == []
+    if failed.host not in world.hosts_that_may_hold():  # a move keeps what it left until it is confirmed
+        assert world.box.leftovers_on(failed.host, world.instance().pk) == []
 
 
 @pytest.mark.parametrize(("name", "step"), UNWINDING_STEP)
