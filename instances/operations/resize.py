@@ -1,4 +1,4 @@
-"""`resize` and `migrate`: the guest arrives elsewhere, or in another size; what it was is kept till confirm or revert."""
+"""`resize` and `migrate`: the guest arrives elsewhere, or in another size; what it was is kept for a revert."""
 
 from __future__ import annotations
 
