@@ -16,7 +16,6 @@ from lxml import etree
 
 from hypervisor.errors import PeerUnreachable
 from hypervisor.libvirt.connection import run_event_loop
-from hypervisor.libvirt.failures import understood
 from hypervisor.libvirt.xml.element import E
 
 _PIECE = 1024 * 1024
@@ -33,23 +32,27 @@ class Peers:
     def read(self, address: str, path: str, doing: str) -> Generator[bytes, None, None]:
         """The bytes of the file `path` of the host at `address`, in pieces. `doing` begins the message of what fails.
 
-        Errors: PeerUnreachable, HypervisorUnreachable.
+        Errors: PeerUnreachable, whatever it was that went wrong there.
         """
-        with understood(f"{doing} from {address}", otherwise=PeerUnreachable):
-            run_event_loop()
-            connection = libvirt.open(self._uri % address)
+        try:
+            yield from self._read(address, PurePosixPath(path))
+        except libvirt.libvirtError as error:
+            raise PeerUnreachable(f"{doing} from {address}: {error.get_error_message() or error}") from error
+
+    def _read(self, address: str, file: PurePosixPath) -> Iterator[bytes]:
+        run_event_loop()
+        connection = libvirt.open(self._uri % address)
+        try:
+            connection.setKeepAlive(*_KEEPALIVE)
+            pool = _pool(connection, str(file.parent))
             try:
-                connection.setKeepAlive(*_KEEPALIVE)
-                file = PurePosixPath(path)
-                pool = _pool(connection, str(file.parent))
-                try:
-                    yield from _stream(connection, pool.storageVolLookupByName(file.name))
-                finally:
-                    with contextlib.suppress(libvirt.libvirtError):  # another reader of the directory ended it
-                        pool.destroy()
+                yield from _stream(connection, pool.storageVolLookupByName(file.name))
             finally:
-                with contextlib.suppress(libvirt.libvirtError):
-                    connection.close()
+                with contextlib.suppress(libvirt.libvirtError):  # another reader of the directory ended it
+                    pool.destroy()
+        finally:
+            with contextlib.suppress(libvirt.libvirtError):
+                connection.close()
 
 
 def _pool(connection: libvirt.virConnect, directory: str) -> libvirt.virStoragePool:
