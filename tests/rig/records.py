@@ -33,7 +33,7 @@ SIZES = ("vcpus", "memory_mib", "disk_gib")
 @dataclass(frozen=True, kw_only=True)
 class Records:
     """One moment of the database. `allocations`: consumer → host → (vCPUs, MiB, GiB); `used`: host → the same, as the
-    node counts it; `live`: target → operation of its live action; `moves`: migration that is not over → its instance."""
+    node counts it; `live`: target → operation of its live action; `moves`: unfinished migration → its instance."""
 
     instances: dict[str, dict[str, Any]]
     allocations: dict[str, dict[str, tuple[int, ...]]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import pytest
@@ -21,10 +20,6 @@ def goes_on(rig: Rig, server: str) -> tuple[int, int]:
     found = rig.guest_says(server, r"numbers go on after (\d+), lost (\d+)")
     rig.guest_says(server, BOOTED)
     return int(found[1]), int(found[2])
-
-
-def last_number(rig: Rig, server: str, host: str) -> int:
-    return int(re.findall(r"tiny: number (\d+)", rig.console(server, host))[-1])
 
 
 def test_a_resize_to_another_storage_is_reverted_and_then_confirmed(rig: Rig, boot: Boot) -> None:
