@@ -173,6 +173,8 @@ RESUME_GUESTS_ON_HOST_BOOT = env.bool("RESUME_GUESTS_ON_HOST_BOOT", default=True
 UNEXPECTED_GUEST_POLICY = env.str("UNEXPECTED_GUEST_POLICY", default="stop")  # stop | adopt | ignore
 # Seconds after which a shelved instance leaves its host; 0: at once, −1: never (an admin may do it any time).
 SHELVED_OFFLOAD_TIME = env.float("SHELVED_OFFLOAD_TIME", default=0.0)
+ALLOW_RESIZE_TO_SAME_HOST = env.bool("ALLOW_RESIZE_TO_SAME_HOST", default=True)
+RESIZE_CONFIRM_WINDOW = env.float("RESIZE_CONFIRM_WINDOW", default=0)  # seconds; 0: a resize waits for its user
 QUOTA_DEFAULTS = {name: int(limit) for name, limit in env.dict("QUOTA_DEFAULTS", default={}).items()}
 
 # --- logs -------------------------------------------------------------------------------------------------------------

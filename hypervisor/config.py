@@ -25,6 +25,7 @@ class HostConfig:
     libvirt_uri: str = "qemu:///system"
     virt_type: str = "auto"  # auto | kvm | qemu
     host_ip: str = "127.0.0.1"
+    migration_uri: str = "qemu+tls://%s/system"  # another host's hypervisor; %s: its address
     anti_spoofing: bool = False  # libvirt's filter clean-traffic; it made a guest's start 1.4 s longer
     heartbeat_interval: float = 10.0
     lease_renewal: float = 5.0
@@ -80,6 +81,7 @@ def from_environment() -> list[HostConfig]:
             libvirt_uri=env.str("LIBVIRT_URI", default="qemu:///system"),
             virt_type=env.str("VIRT_TYPE", default="auto"),
             host_ip=env.str("HOST_IP", default="127.0.0.1"),
+            migration_uri=env.str("MIGRATION_URI", default="qemu+tls://%s/system"),
             anti_spoofing=env.bool("ANTI_SPOOFING", default=False),
             heartbeat_interval=env.float("HEARTBEAT_INTERVAL", default=10.0),
             lease_renewal=env.float("LEASE_RENEWAL", default=5.0),

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from hypervisor.moves import AsideDisk, DiskOrigin
 from hypervisor.spec import GuestSpec, GuestState, HostInventory, ImageSource, Maker, NicSpec, ReachSpec
 
 
@@ -216,6 +217,46 @@ class Power(Protocol):
         Errors: GuestOff, HypervisorFailed; StepUnknown when nobody knows whether it was sent."""
 
 
+class Moves(Protocol):
+    """Disks that go to another host, or stay aside while a larger one is tried. The guest is off, except for
+    `describe`. `peer` is the address of the host that set the disk aside; "": its storage is this host's own."""
+
+    def describe(self, instance_id: str) -> DiskOrigin:
+        """What the system disk is and what it stands on; reads only, also while the guest runs.
+        Errors: DiskLost, DiskUnmovable."""
+
+    def bring_base(self, image: ImageSource, origin: DiskOrigin, peer: str, progress: Progress) -> BaseImage | None:
+        """After it the base that `origin` stands on is in this host's cache, checked: found there, fetched as `image`
+        when that is the one and has a `url`, else read from the peer. None for a disk that stands on nothing.
+        Errors: as `Images.fetch`, PeerUnreachable."""
+
+    def set_aside(self, instance_id: str, action_id: str, *, hashes: bool, progress: Progress) -> AsideDisk:
+        """After it the instance's directory is kept as that action's; gives its disk, with its SHA-256 if `hashes`.
+        Errors: DiskLost."""
+
+    def check_aside(self, instance_id: str, action_id: str) -> None:
+        """Changes nothing. Errors: DiskLost, when that action keeps no disk here."""
+
+    def put_back(self, instance_id: str, action_id: str) -> bool:
+        """After it what that action kept is the instance's directory again; False when it kept nothing."""
+
+    def bring_disk(
+        self,
+        guest: GuestSpec,
+        aside: AsideDisk,
+        base: BaseImage | None,
+        peer: str,
+        maker: Maker,
+        progress: Progress,
+    ) -> None:
+        """After it the instance's directory here, made by `maker`, holds the disk that was set aside, verified, on
+        `base`, grown to the flavor's size; and a config drive made anew. What was set aside is as it was.
+        Errors: DiskLost, CopyDamaged, PeerUnreachable, DiskTooSmall, NoSpace, HypervisorFailed."""
+
+    def discard(self, instance_id: str, action_id: str) -> None:
+        """After it nothing is left of what that action kept."""
+
+
 class Console(Protocol):
     """The guest's serial console log."""
 
@@ -258,6 +299,7 @@ class Driver(Protocol):
     lifecycle: Lifecycle
     agent: GuestAgent
     power: Power
+    moves: Moves
     console: Console
     inventory: Inventory
     events: Events | None

@@ -55,6 +55,30 @@ class HypervisorFailed(Reschedule):
     code = "hypervisor.failed"
 
 
+class DiskUnmovable(Abort):
+    """The disk stands on something that is no base image, or is larger than the new flavor's: it cannot go along."""
+
+    code = "disk.unmovable"
+
+
+class DiskLost(Abort):
+    """What a move set aside is not there any more."""
+
+    code = "disk.lost"
+
+
+class CopyDamaged(Retry):
+    """What came from another host is not what that host has: size or SHA-256 differ."""
+
+    code = "disk.copy_damaged"
+
+
+class PeerUnreachable(Retry):
+    """The hypervisor of another host does not answer, or broke off."""
+
+    code = "host.peer_unreachable"
+
+
 class HypervisorUnreachable(Retry):
     """libvirtd does not answer, or went away in the middle of a call; it is restarted by whoever supervises it."""
 

@@ -15,7 +15,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,8 +43,11 @@ class ImageCache:
     ca_file: str | None = None
     bases_in_use: Callable[[], set[str]] = set
 
-    def fetch(self, image: ImageSource, progress: Progress) -> BaseImage:
-        """See `hypervisor.driver.Images.fetch`. `progress` is called for each MiB and each wait."""
+    def fetch(
+        self, image: ImageSource, progress: Progress, pieces: Callable[[], Iterator[bytes]] | None = None
+    ) -> BaseImage:
+        """See `hypervisor.driver.Images.fetch`. `progress` is called for each MiB and each wait. `pieces` gives the
+        bytes when they are to come from elsewhere than the image service."""
         make_directory(self.base_dir)
         if not _SHA512.fullmatch(image.sha512):
             raise ImageRefused(f"image {image.id}: {image.sha512!r} is no SHA-512 in hex digits")
@@ -58,7 +61,7 @@ class ImageCache:
             if size is None:
                 size = self._verify(entry, image, progress)
             if size is None:
-                size = self._download(entry, image, progress)
+                size = self._download(entry, image, progress, pieces)
             return self._base(entry, image, size)
 
     def prune(self, older_than_days: float, in_use: frozenset[str] | set[str] = frozenset()) -> list[str]:
@@ -96,14 +99,17 @@ class ImageCache:
             return None
         return entry.trust(image, inspect_declared(entry.path, image))
 
-    def _download(self, entry: _Entry, image: ImageSource, progress: Progress) -> int:
+    def _download(
+        self, entry: _Entry, image: ImageSource, progress: Progress, pieces: Callable[[], Iterator[bytes]] | None
+    ) -> int:
         entry.distrust()
         room = os.statvfs(self.base_dir)
         if room.f_bavail * room.f_frsize < image.size_bytes:
             raise NoSpace(f"image {image.id} has {image.size_bytes} bytes, and {self.base_dir} has no room for them")
         part = self.base_dir / f"{entry.sha512}.{os.getpid()}.part"
         try:
-            self._write(part, entry, image, progress)
+            coming = pieces() if pieces is not None else chunks(image, self.ca_file, _CHUNK_BYTES)
+            self._write(part, entry, image, coming, progress)
             virtual_size = inspect_declared(part, image)
             os.rename(part, entry.path)
             side_files.sync_directory(self.base_dir)
@@ -116,10 +122,12 @@ class ImageCache:
         log.info("image %s fetched into the cache, %d bytes", image.id, image.size_bytes)
         return entry.trust(image, virtual_size)
 
-    def _write(self, part: Path, entry: _Entry, image: ImageSource, progress: Progress) -> None:
+    def _write(
+        self, part: Path, entry: _Entry, image: ImageSource, pieces: Iterator[bytes], progress: Progress
+    ) -> None:
         received, checked = 0, hashlib.sha512()
         with open(part, "xb") as stream:
-            for piece in chunks(image, self.ca_file, _CHUNK_BYTES):
+            for piece in pieces:
                 received += len(piece)
                 if received > image.size_bytes:
                     raise ImageRefused(f"image {image.id}: more bytes came than its {image.size_bytes}")

@@ -4,6 +4,8 @@
 rescue.json}` besides, and while a disk is made anew the old one (`kept_disks.py`); `<instances dir>/storage-id` tells
 hosts that share this directory from those that do not. Directories can be traversed by the hypervisor's user and not
 listed.
+`<instances dir>/<instance id>.<action id>/` is what that action set aside when it moved the instance on: the former
+directory as it was, until the move is confirmed or taken back.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ from hypervisor.spec import GuestSpec, Maker
 
 _TRAVERSABLE = 0o711
 _GIB = 1024**3
-_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID_TEXT = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_UUID = re.compile(_UUID_TEXT)
+_ASIDE = re.compile(rf"{_UUID_TEXT}\.{_UUID_TEXT}")
 
 
 def make_directory(path: Path) -> None:
@@ -98,11 +102,7 @@ class InstanceFiles:
     def made(self, instance_id: str, what: str = "made") -> Made | None:
         """Who made the directory's files (`what` "rescue": those of the rescue); None when there is none or nobody
         signed."""
-        data = side_files.read(self.side_file(instance_id, what))
-        if data is None:
-            return None
-        maker = Maker(action_id=str(data.get("action", "")), digest=str(data.get("digest", "")))
-        return Made(maker=maker, base=str(data.get("base", "")), is_complete=bool(data.get("complete")))
+        return _read_made(self.side_file(instance_id, what))
 
     def sign(self, instance_id: str, made: Made, what: str = "made") -> None:
         """After it the directory exists and carries `made`. Sign before making anything, so that an undo finds it."""
@@ -116,7 +116,8 @@ class InstanceFiles:
         side_files.write(self.side_file(instance_id, what), data, durable=self.is_durable)
 
     def remove(self, instance_id: str, maker: Maker | None) -> None:
-        """After it the directory is gone; with a `maker`, only if that action signed it (or nobody and it is empty)."""
+        """After it the directory is gone, and without a `maker` whatever was set aside too. With one, only the
+        directory, and only if that action signed it (or nobody and it is empty)."""
         directory = self.directory(instance_id)
         if maker is not None:
             made = self.made(instance_id)
@@ -126,8 +127,52 @@ class InstanceFiles:
                 return
             if made.maker.action_id != maker.action_id:
                 return
-        # Renamed first, so that a half removed directory never looks like an instance's.
-        doomed = self.root / f".removing-{instance_id}"
+        self._destroy(directory)
+        if maker is None:
+            for aside in [*self.root.glob(f"{instance_id}.*"), *self.root.glob(f".removing-{instance_id}.*")]:
+                name = aside.name.removeprefix(".removing-")
+                if _ASIDE.fullmatch(name):
+                    self._destroy(self.root / name)
+
+    # --- what a move sets aside ---
+
+    def aside(self, instance_id: str, action_id: str) -> Path:
+        """Where that action keeps the instance's former directory."""
+        path = self.root / f"{self.directory(instance_id).name}.{action_id}"
+        if not _ASIDE.fullmatch(path.name):
+            raise ValueError(f"action id {action_id!r} is not a UUID in its usual form")
+        return path
+
+    def set_aside(self, instance_id: str, action_id: str) -> Path:
+        """After it the instance's directory is the action's aside, as it was. May run twice.
+
+        Errors: FileNotFoundError, when there is neither."""
+        aside = self.aside(instance_id, action_id)
+        if not aside.exists():
+            os.rename(self.directory(instance_id), aside)
+            self._sync()
+        return aside
+
+    def put_back(self, instance_id: str, action_id: str) -> bool:
+        """After it what that action set aside is the instance's directory again; False when it has nothing aside."""
+        aside = self.aside(instance_id, action_id)
+        if not aside.exists():
+            return False
+        os.rename(aside, self.directory(instance_id))
+        self._sync()
+        return True
+
+    def discard_aside(self, instance_id: str, action_id: str) -> None:
+        """After it what that action set aside is gone."""
+        self._destroy(self.aside(instance_id, action_id))
+
+    def _sync(self) -> None:
+        if self.is_durable:
+            side_files.sync_directory(self.root)
+
+    def _destroy(self, directory: Path) -> None:
+        """After it the directory is gone. Renamed first, so that a half removed one never looks like an instance's."""
+        doomed = self.root / f".removing-{directory.name}"
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(doomed)  # what an interrupted removal left
         with contextlib.suppress(FileNotFoundError):
@@ -150,8 +195,8 @@ class InstanceFiles:
             raise DiskMissing(f"instance {instance_id} has no disk under {self.root}, which was said to be shared")
 
     def bases_in_use(self) -> set[str]:
-        """Paths of the base images under the disks here, so that pruning spares them."""
-        sides = (side for instance_id in self._ids() for side in self._side_files(instance_id))
+        """Paths of the base images under the disks here, those set aside too, so that pruning spares them."""
+        sides = (side for directory in self._directories() for side in _side_files(directory))
         return {base for side in sides if (base := str((side_files.read(side) or {}).get("base", "")))}
 
     def storage_id(self) -> str:
@@ -174,13 +219,21 @@ class InstanceFiles:
         """The side file that says who made the disk, or the rescue's."""
         return self.directory(instance_id) / f"{what}.json"
 
-    def _side_files(self, instance_id: str) -> Iterator[Path]:
-        """All that name a base image: of the disk, of the rescue's, of disks that are kept aside."""
-        directory = self.directory(instance_id)
-        return itertools.chain(directory.glob("*.json"), directory.glob("*/*.json"))
-
-    def _ids(self) -> Iterator[str]:
+    def _directories(self) -> Iterator[Path]:
         with contextlib.suppress(FileNotFoundError):
             for entry in os.scandir(self.root):
-                if _UUID.fullmatch(entry.name):
-                    yield entry.name
+                if _UUID.fullmatch(entry.name) or _ASIDE.fullmatch(entry.name):
+                    yield self.root / entry.name
+
+
+def _side_files(directory: Path) -> Iterator[Path]:
+    """All that name a base image: of the disk, of the rescue's, of disks that are kept aside."""
+    return itertools.chain(directory.glob("*.json"), directory.glob("*/*.json"))
+
+
+def _read_made(path: Path) -> Made | None:
+    data = side_files.read(path)
+    if data is None:
+        return None
+    maker = Maker(action_id=str(data.get("action", "")), digest=str(data.get("digest", "")))
+    return Made(maker=maker, base=str(data.get("base", "")), is_complete=bool(data.get("complete")))

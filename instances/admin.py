@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from cloud.workflow.admin import ReadOnlyAdmin, timeline
 from cloud.workflow.models import Action
 from instances.admin_verbs import verb_actions
-from instances.models import Fault, Flavor, FlavorAccess, Instance, KeyPair, Quota, QuotaClass
+from instances.models import Fault, Flavor, FlavorAccess, Instance, KeyPair, Migration, Quota, QuotaClass
 from instances.states import PowerState
 
 
@@ -81,6 +81,26 @@ class FaultAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "instance", "code", "message")
     list_select_related = ("instance",)
     search_fields = ("=instance__id", "message")
+
+
+@admin.register(Migration)
+class MigrationAdmin(ReadOnlyAdmin):
+    """Moves of instances: from where to where, in which size, and how far they are."""
+
+    list_display = ("created_at", "instance", "type", "status", "source_host", "destination_host", "new_flavor_id")
+    list_filter = ("type", "status")
+    list_select_related = ("instance",)
+    search_fields = ("=instance__id", "source_host", "destination_host")
+    date_hierarchy = "created_at"
+    readonly_fields = ("timeline",)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_staff  # type: ignore[union-attr]
+
+    @admin.display(description="the action that began it, and its steps")
+    def timeline(self, migration: Migration) -> str:
+        """The action with its steps."""
+        return timeline(Action.objects.filter(pk=migration.action_id)) or "–"
 
 
 class FlavorAccessInline(admin.TabularInline):

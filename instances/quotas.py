@@ -16,7 +16,7 @@ from django.db.models import Count, Sum
 
 from cloud.errors import BadRequest, QuotaExceeded
 from cloud.identity.models import Project, User
-from instances.models import Instance, KeyPair, Quota, QuotaClass
+from instances.models import Instance, KeyPair, Migration, MigrationStatus, MigrationType, Quota, QuotaClass
 
 UNLIMITED: Final = -1
 DEFAULT_CLASS: Final = "default"
@@ -105,13 +105,24 @@ def reset_limits(*, project_id: str) -> None:
 
 
 def usage(project_id: str) -> Usage:
-    """What the project's instances that are not deleted take. One query."""
+    """What the project's instances that are not deleted take, and what resizes under way will. Two queries."""
     found = (
         Instance.objects.filter(project_id=project_id, deleted_at=None)
         .order_by()
         .aggregate(instances=Count("pk"), cores=Sum("vcpus"), ram=Sum("memory_mib"))
     )
-    return Usage(instances=found["instances"], cores=found["cores"] or 0, ram=found["ram"] or 0)
+    cores, ram = found["cores"] or 0, found["ram"] or 0
+    under_way = Migration.objects.filter(
+        project_id=project_id,
+        type=MigrationType.RESIZE,
+        status__in=[MigrationStatus.ACCEPTED, MigrationStatus.MIGRATING],
+        instance__deleted_at=None,
+    )
+    for details in under_way.order_by().values_list("details", flat=True):
+        old, new = details["old"], details["new"]
+        cores += max(new["vcpus"] - old["vcpus"], 0)
+        ram += max(new["memory_mib"] - old["memory_mib"], 0)
+    return Usage(instances=found["instances"], cores=cores, ram=ram)
 
 
 def take(*, project_id: str, minimum: int, maximum: int, vcpus: int, memory_mib: int) -> int:
@@ -134,13 +145,33 @@ def take(*, project_id: str, minimum: int, maximum: int, vcpus: int, memory_mib:
         for resource, size in each.items()
         if allowed[resource] != UNLIMITED and used.of(resource) + size * minimum > allowed[resource]
     ]
-    requested = ", ".join(str(each[resource] * minimum) for resource in over)
+    raise _exceeded(over, {resource: size * minimum for resource, size in each.items()}, used, allowed)
+
+
+def take_more(*, project_id: str, vcpus: int, memory_mib: int) -> None:
+    """Checks that an instance of the project may have so much more; negative: it gets less, which is always allowed.
+
+    Call it in the transaction that writes the change; the project is locked until that ends. Raises QuotaExceeded.
+    """
+    list(Project.objects.select_for_update(no_key=True).filter(pk=project_id).values_list("pk"))
+    allowed, used = limits(project_id), usage(project_id)
+    more = {resource: amount for resource, amount in {"cores": vcpus, "ram": memory_mib}.items() if amount > 0}
+    over = [
+        resource
+        for resource, amount in more.items()
+        if allowed[resource] != UNLIMITED and used.of(resource) + amount > allowed[resource]
+    ]
+    if over:
+        raise _exceeded(over, more, used, allowed)
+
+
+def _exceeded(over: list[str], requested: Mapping[str, int], used: Usage, allowed: Mapping[str, int]) -> QuotaExceeded:
+    wanted = ", ".join(str(requested[resource]) for resource in over)
     taken = ", ".join(str(used.of(resource)) for resource in over)
     limit = ", ".join(str(allowed[resource]) for resource in over)
     names = ", ".join(over)
-    raise QuotaExceeded(
-        f"Quota exceeded for {names}: Requested {requested}, but already used {taken} of {limit} {names}",
-        resources=over,
+    return QuotaExceeded(
+        f"Quota exceeded for {names}: Requested {wanted}, but already used {taken} of {limit} {names}", resources=over
     )
 
 

@@ -1,5 +1,5 @@
 """What this room does by itself: what was deleted softly long enough ago is deleted for good, rows of instances deleted
-long ago go, shelved instances leave their hosts."""
+long ago go, shelved instances leave their hosts, and resizes that waited too long are confirmed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 
-from cloud.api.policy import the_cloud_itself
+from cloud import context
+from cloud.api.policy import ADMIN, Caller, the_cloud_itself
 from cloud.errors import CloudError
-from instances.models import Instance
+from instances.models import Instance, Migration, MigrationStatus
 from instances.offloading import offload_shelved
 from instances.orphaned_images import drop_orphaned_images
 from instances.services.delete import delete_instance
+from instances.services.resize import confirm_resize
 from instances.states import VmState
 
 log = logging.getLogger(__name__)
@@ -47,9 +49,42 @@ def reclaim_soft_deleted() -> None:
             log.warning("instance %s is not reclaimed now: %s", instance.pk, error.message)
 
 
+def confirm_overdue_resizes() -> None:
+    """Confirms what waits for longer than RESIZE_CONFIRM_WINDOW seconds (0: nothing), in its user's name."""
+    if settings.RESIZE_CONFIRM_WINDOW <= 0:
+        return
+    before = timezone.now() - timedelta(seconds=settings.RESIZE_CONFIRM_WINDOW)
+    waiting = Migration.objects.filter(
+        status=MigrationStatus.FINISHED,
+        updated_at__lt=before,
+        instance__vm_state=VmState.RESIZED,
+        instance__task_state=None,
+        instance__deleted_at=None,
+    )
+    for migration in waiting.select_related("instance").order_by("updated_at")[:_BATCH]:
+        with context.bound(request_id=context.new_request_id()):
+            try:
+                confirm_resize(caller=_in_the_name_of(migration), instance=migration.instance)
+            except CloudError as refusal:  # somebody was faster
+                log.info("instance %s is not confirmed by itself: %s", migration.instance_id, refusal.message)
+
+
+def _in_the_name_of(migration: Migration) -> Caller:
+    """The migration's user with the rights of the cloud itself, which a lock does not keep out."""
+    return Caller(
+        user_id=migration.user_id,
+        user_name="",
+        user_domain_id="default",
+        project_id=migration.project_id,
+        project_name=None,
+        roles=frozenset({ADMIN}),
+    )
+
+
 SWEEPS: tuple[tuple[str, Callable[[], object]], ...] = (
     ("instances.offload_shelved", offload_shelved),
     ("instances.drop_orphaned_images", drop_orphaned_images),
     ("instances.forget_deleted_instances", forget_deleted_instances),
     ("instances.reclaim_soft_deleted", reclaim_soft_deleted),
+    ("instances.confirm_overdue_resizes", confirm_overdue_resizes),
 )

@@ -120,6 +120,22 @@ def _wanted(spec: RequestSpec) -> tuple[int, int, int]:
     return spec.vcpus, spec.memory_mib, spec.disk_gib
 
 
+def holds(consumer: UUID, host: str) -> bool:
+    """Whether `consumer` holds room on `host`."""
+    return Allocation.objects.filter(consumer=consumer, host=host).exists()
+
+
+@transaction.atomic(savepoint=False)
+def hand_over(consumer: UUID, to: UUID, host: str) -> bool:
+    """What `consumer` holds on `host` is `to`'s from here on; the room that is taken there stays the same.
+
+    May run twice; says whether `to` holds it now.
+    """
+    if Allocation.objects.filter(consumer=to, host=host).exists():
+        return True
+    return Allocation.objects.filter(consumer=consumer, host=host).update(consumer=to) == 1
+
+
 @transaction.atomic(savepoint=False)
 def release(consumer: UUID, host: str | None = None, *, except_on: Collection[str] = ()) -> int:
     """Gives back what `consumer` holds on `host`, or everywhere but `except_on`. Returns how many allocations it held.
@@ -140,10 +156,3 @@ def release(consumer: UUID, host: str | None = None, *, except_on: Collection[st
             )
             released += 1
     return released
-
-
-@transaction.atomic(savepoint=False)
-def hand_over(*, consumer: UUID, to: UUID, host: str) -> bool:
-    """After it what `consumer` held on `host` is held by `to`; the host's counters stay as they are. False when there
-    was nothing to hand over, or it was handed over before."""
-    return Allocation.objects.filter(consumer=consumer, host=host).update(consumer=to) == 1

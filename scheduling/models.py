@@ -68,7 +68,7 @@ class ComputeNode(models.Model):
 
 
 class Allocation(models.Model):
-    """What one consumer (an instance) holds of one host. During a migration it holds of two.
+    """What one consumer holds of one host: an instance, or a migration the side that its instance may go back to.
 
     `group` is opaque (a server group); at most `max_per_host` allocations of it may be on one host.
     """

@@ -19,7 +19,9 @@ from hypervisor.libvirt.failures import is_absent
 from hypervisor.libvirt.interfaces import LibvirtInterfaces
 from hypervisor.libvirt.inventory import LibvirtInventory
 from hypervisor.libvirt.lifecycle import LibvirtLifecycle
+from hypervisor.libvirt.moves import LibvirtMoves
 from hypervisor.libvirt.networks import Networks
+from hypervisor.libvirt.peers import Peers
 from hypervisor.libvirt.power import LibvirtPower
 from hypervisor.libvirt.rescue_disks import QcowRescueDisks
 from hypervisor.libvirt.snapshots import LibvirtSnapshots
@@ -56,6 +58,7 @@ class LibvirtDriver:
         self.lifecycle = LibvirtLifecycle(self._connection, files, self._traits)
         self.agent = LibvirtGuestAgent(self._connection)
         self.power = LibvirtPower(self._connection)
+        self.moves = LibvirtMoves(files, self.images, Peers(config.migration_uri))
         self.console = LogConsole(files)
         self.inventory = LibvirtInventory(self._connection, config, files, self._virt_type)
         self.events = LibvirtEvents(self._connection, self.lifecycle)

@@ -18,6 +18,7 @@ from hypervisor.simulated.images import NotedImages, SimulatedImages
 from hypervisor.simulated.interfaces import SimulatedInterfaces
 from hypervisor.simulated.inventory import SimulatedInventory
 from hypervisor.simulated.lifecycle import SimulatedLifecycle
+from hypervisor.simulated.moves import SimulatedMoves
 from hypervisor.simulated.power import SimulatedPower
 from hypervisor.simulated.snapshots import SimulatedSnapshots
 
@@ -45,6 +46,7 @@ class SimulatedDriver:
         self.lifecycle = SimulatedLifecycle(root / "domains", files, ports, self.events, self.faults)
         self.agent = SimulatedGuestAgent(self.lifecycle, files, self.faults)
         self.power = SimulatedPower(self.lifecycle, root / "boot-id", self.faults)
+        self.moves = SimulatedMoves(files, self.images, cache if fetches else None, config.base_dir, self.faults)
         self.console = LogConsole(files)
         self.inventory = SimulatedInventory(config, files, self.lifecycle, self.faults, self.power.boot_id)
 

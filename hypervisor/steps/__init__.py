@@ -10,6 +10,19 @@ from hypervisor.steps.declare import HostStep, Role, StepHost
 from hypervisor.steps.delete import remove_guest
 from hypervisor.steps.evacuate import bring_up, fetch_image_there, plug_there, provide_disk
 from hypervisor.steps.memory import pause_guest, resume_guest, suspend_guest, unpause_guest
+from hypervisor.steps.move import (
+    bring_base,
+    bring_disk,
+    check_kept_disk,
+    describe_disk,
+    discard_kept,
+    plug_arriving,
+    put_disk_back,
+    run_arriving,
+    set_disk_aside,
+    stop_leaving,
+    unplug_leaving,
+)
 from hypervisor.steps.network import set_reach
 from hypervisor.steps.power import replug_ports, run_guest, stop_guest
 from hypervisor.steps.reboot import end_guest, interrupt_guest, note_run, reboot_guest
@@ -28,6 +41,8 @@ HOST_STEPS: tuple[HostStep, ...] = (
     *(fetch_rescue_image, create_rescue_disk, remove_rescue_disk),
     *(fetch_image_there, provide_disk, plug_there, bring_up),
     *(take_snapshot, upload_snapshot, discard_snapshot),
+    *(describe_disk, bring_base, check_kept_disk, stop_leaving, unplug_leaving, set_disk_aside),
+    *(bring_disk, put_disk_back, plug_arriving, run_arriving, discard_kept),
 )
 
 __all__ = [
@@ -35,9 +50,14 @@ __all__ = [
     "HostStep",
     "Role",
     "StepHost",
+    "bring_base",
+    "bring_disk",
     "bring_up",
+    "check_kept_disk",
     "create_disk",
     "create_rescue_disk",
+    "describe_disk",
+    "discard_kept",
     "discard_snapshot",
     "end_guest",
     "fetch_image",
@@ -47,23 +67,29 @@ __all__ = [
     "interrupt_guest",
     "note_run",
     "pause_guest",
+    "plug_arriving",
     "plug_ports",
     "plug_there",
     "provide_disk",
+    "put_disk_back",
     "reboot_guest",
     "remove_guest",
     "remove_rescue_disk",
     "replace_disk",
     "replug_ports",
     "resume_guest",
+    "run_arriving",
     "run_guest",
+    "set_disk_aside",
     "set_password",
     "set_reach",
     "settle_guest",
     "start_guest",
     "stop_guest",
+    "stop_leaving",
     "suspend_guest",
     "take_snapshot",
     "unpause_guest",
+    "unplug_leaving",
     "upload_snapshot",
 ]

@@ -6,6 +6,7 @@ Read `boot.py` first.
 from instances.operations.backup import Backup
 from instances.operations.boot import Boot
 from instances.operations.change_password import ChangePassword
+from instances.operations.confirm_resize import ConfirmResize
 from instances.operations.delete import Delete
 from instances.operations.end_unexpected_guest import EndUnexpectedGuest
 from instances.operations.evacuate import Evacuate
@@ -15,8 +16,10 @@ from instances.operations.power_on_again import PowerOnAgain
 from instances.operations.reboot import Reboot
 from instances.operations.rebuild import Rebuild
 from instances.operations.rescue import Rescue
+from instances.operations.resize import Migrate, Resize
 from instances.operations.restore import Restore
 from instances.operations.resume import Resume
+from instances.operations.revert_resize import RevertResize
 from instances.operations.shelve import Shelve
 from instances.operations.shelve_offload import ShelveOffload
 from instances.operations.snapshot import Snapshot
@@ -37,4 +40,5 @@ OPERATIONS = (
     *(PowerOnAgain, EndUnexpectedGuest),
     *(Rebuild, Rescue, Unrescue, Evacuate),
     *(Snapshot, Backup, Shelve, ShelveOffload, Unshelve, UnshelveInPlace),
+    *(Resize, Migrate, ConfirmResize, RevertResize),
 )

@@ -101,6 +101,6 @@ class InstanceOperation(Operation):
 
 def _details(fault: dict[str, Any], where: str) -> str:
     lines = [f"{fault.get('code', '')} {where}".strip(), str(fault.get("message", ""))]
-    for row in (fault.get("context") or {}).get("table", ()):
+    for row in (fault.get("context") or {}).get("hosts", ()):
         lines.append(f"{row.get('host')}: {row.get('filter')}: {row.get('reason')}")
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from cloud.workflow.operation import PIVOT, StepContext
 from hypervisor.spec import encode
 from hypervisor.steps import Role, remove_guest
 from instances.operations.base import InstanceOperation
+from instances.ownership import end_moves
 from instances.states import PowerState
 from instances.steps.images import drop_images
 from instances.steps.networking import release_ports
@@ -38,3 +39,4 @@ class Delete(InstanceOperation):
         now = timezone.now()
         ended = {"deleted_at": now, "terminated_at": now, "host": "", "power_state": PowerState.NOSTATE}
         self.settle(context, vm_state=self.rule.becomes, **ended)
+        end_moves(context.target_id)

@@ -23,6 +23,7 @@ from instances.services.power import (
 from instances.services.rebuild import rebuild_instance
 from instances.services.rescue import rescue_instance, unrescue_instance
 from instances.services.reset_state import reset_state
+from instances.services.resize import confirm_resize, migrate_instance, resize_instance, revert_resize
 from instances.services.shelve import shelve_instance, shelve_offload_instance, unshelve_instance
 from instances.services.snapshot import backup_instance, snapshot_instance
 from instances.services.update import (
@@ -41,12 +42,14 @@ __all__ = [
     "backup_instance",
     "boot_instances",
     "change_password",
+    "confirm_resize",
     "console_output",
     "delete_instance",
     "delete_metadata_key",
     "evacuate_instance",
     "hard_reboot_instance",
     "lock_instance",
+    "migrate_instance",
     "pause_instance",
     "reboot_instance",
     "rebuild_instance",
@@ -56,8 +59,10 @@ __all__ = [
     "request_delete",
     "rescue_instance",
     "reset_state",
+    "resize_instance",
     "restore_instance",
     "resume_instance",
+    "revert_resize",
     "shelve_instance",
     "shelve_offload_instance",
     "snapshot_instance",

@@ -12,6 +12,7 @@ from cloud.api.policy import Caller, require_member
 from cloud.workflow.models import Action
 from cloud.workflow.services import supersede
 from instances.models import Instance
+from instances.ownership import hosts_of_moves
 from instances.selectors import no_such_instance
 from instances.services.lock import check_lock
 from instances.services.verb import start_verb
@@ -63,10 +64,11 @@ def delete_instance(*, caller: Caller, instance: Instance) -> Action:
 
 
 def _name_host(action: Action, instance: Instance) -> None:
-    """The action covers the host that the instance is on *now*: read after the action holds the slot, since a boot that
-    ended in between has put it there, and nothing can move it any more."""
+    """The action covers the host that the instance is on *now*, and both hosts of a move that is not over: read after
+    the action holds the slot, since a boot that ended in between has put it there, and nothing can move it any more."""
     host = Instance.objects.values_list("host", flat=True).get(pk=instance.pk)
     hosts = list(action.parameters.get("hosts", ()))
-    if host and host not in hosts:
-        action.parameters = {**action.parameters, "hosts": [host, *hosts]}
+    named = dict.fromkeys([*([host] if host and host not in hosts else []), *hosts, *hosts_of_moves(instance.pk)])
+    if list(named) != hosts:
+        action.parameters = {**action.parameters, "hosts": list(named)}
         action.save(update_fields=["parameters"])

@@ -6,7 +6,8 @@ from typing import Any
 
 from cloud.workflow.operation import StepContext, step
 from hypervisor.steps import Role
-from instances.models import ENDED_MIGRATIONS, Instance, Migration, MigrationStatus
+from instances.models import Instance
+from instances.ownership import consumers_of
 from instances.states import TaskState
 from instances.steps.row import change_instance, instance_of
 from scheduling import claims
@@ -16,9 +17,14 @@ from scheduling.selectors import zones_of
 
 
 def request_spec(
-    instance: Instance, excluded: dict[str, str], destination: dict[str, Any] | None = None
+    instance: Instance,
+    excluded: dict[str, str],
+    destination: dict[str, Any] | None = None,
+    *,
+    barred: dict[str, str] | None = None,
 ) -> RequestSpec:
-    """What the scheduler is asked for an instance; `excluded`: hosts on which this request failed, and why.
+    """What the scheduler is asked for an instance; `excluded`: hosts on which this request failed, and why; `barred`:
+    those that it must not go to, and why.
 
     `destination`: {"zone", "host"} of a verb that was told anew where to go; None: what the boot was told.
     """
@@ -34,6 +40,7 @@ def request_spec(
         host=where.get("host") or None,
         hypervisor_hostname=where.get("hypervisor") or None,
         excluded=excluded,
+        barred=barred or {},
         image_properties=instance.image_properties,
         extra_specs=instance.extra_specs,
         hints=instance.scheduler_hints,
@@ -68,9 +75,7 @@ def claim_resources(step: StepContext) -> dict[str, Any]:
 
 @step(no_undo="a delete goes forward only")
 def release_claims(step: StepContext) -> None:
-    """After it nothing is claimed for the instance, nor for a migration of it that the delete ended; but on hosts that
-    owe something: they still hold what is its."""
-    claims.release(step.target_id, except_on=step.owing())
-    for migration in Migration.objects.filter(instance_id=step.target_id).exclude(status__in=ENDED_MIGRATIONS):
-        claims.release(migration.uuid)
-        Migration.objects.filter(pk=migration.pk).update(status=MigrationStatus.CANCELLED)
+    """After it nothing is claimed for the instance, nor for a migration of it; but on hosts that owe something: they
+    still hold what is its."""
+    for consumer in consumers_of(step.target_id):
+        claims.release(consumer, except_on=step.owing())

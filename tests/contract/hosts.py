@@ -41,6 +41,12 @@ class Host(Protocol):
     def dhcp(self, network: NetworkSpec) -> set[tuple[str, str]] | None:
         """(MAC, address) pairs that DHCP answers; None when the network is not there."""
 
+    def write(self, path: Path, number: int) -> None:
+        """Writes `number` (1 to 255) at the beginning of the disk at `path`."""
+
+    def written(self, path: Path) -> int:
+        """What `write` wrote there; 0 before that."""
+
     def stop_guest(self, instance_id: str) -> None:
         """The guest powers itself off."""
 
@@ -86,6 +92,12 @@ class SimulatedHost:
         if records.is_empty(network.id):
             return None
         return {(record.mac, record.ip) for record in records.of_network(network.id)}
+
+    def write(self, path: Path, number: int) -> None:
+        side_files.write(path, {**(side_files.read(path) or {}), "number": number})
+
+    def written(self, path: Path) -> int:
+        return int((side_files.read(path) or {}).get("number", 0))
 
     def stop_guest(self, instance_id: str) -> None:
         self.driver.lifecycle.set_power_state(instance_id, 4, "stopped")  # type: ignore[attr-defined]
@@ -158,6 +170,15 @@ class LibvirtHost:
     def domain(self, instance_id: str) -> Any:
         """libvirt's domain."""
         return self.connection.lookupByUUIDString(instance_id)
+
+    def write(self, path: Path, number: int) -> None:
+        command = ["qemu-io", "-f", "qcow2", "-c", f"write -P {number} 0 64k", str(path)]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def written(self, path: Path) -> int:
+        command = ["qemu-io", "-f", "qcow2", "-c", "read -v 0 16", str(path)]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return int(said.split()[1], 16)
 
     def stop_guest(self, instance_id: str) -> None:
         self.domain(instance_id).destroy()

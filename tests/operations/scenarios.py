@@ -19,7 +19,7 @@ from cloud.workflow.operation import operation
 from cloud.workflow.states import ActionState
 from hypervisor.abandon import abandon
 from instances import services
-from instances.models import Fault, Instance, Migration, MigrationStatus
+from instances.models import Fault, Flavor, Instance, Migration, MigrationStatus
 from instances.operations.base import InstanceOperation
 from instances.services import delete_instance
 from instances.services.own_actions import begin_own_action
@@ -320,6 +320,24 @@ def change_password(*, caller: Caller, instance: Instance) -> Action:
     return services.change_password(caller=caller, instance=instance, password="secret")
 
 
+def _larger(caller: Caller, instance: Instance) -> Action:
+    """A resize to a flavor that is larger in everything."""
+    name = f"larger-{uuid.uuid4().hex[:8]}"
+    Flavor.objects.create(flavorid=name, name=name, memory_mib=256, vcpus=2, disk_gib=2)
+    return services.resize_instance(caller=caller, instance=instance, flavor_id=name)
+
+
+def _with_a_third_host(scenario: Callable[[World], Action]) -> Callable[[World], Action]:
+    """So that a move which must leave its host has another choice when one fails."""
+
+    def prepared(world: World) -> Action:
+        if "h3" not in world.box.executors:
+            world.box.add_host("h3")
+        return scenario(world)
+
+    return prepared
+
+
 # How an ACTIVE instance comes to another state: services, one after the other.
 ROADS: dict[VmState, tuple[Callable[..., Any], ...]] = {
     VmState.ACTIVE: (),
@@ -330,6 +348,7 @@ ROADS: dict[VmState, tuple[Callable[..., Any], ...]] = {
     VmState.RESCUED: (rescue,),
     VmState.SHELVED: (services.shelve_instance,),
     VmState.SHELVED_OFFLOADED: (services.shelve_instance, services.shelve_offload_instance),
+    VmState.RESIZED: (_larger,),
 }
 
 
@@ -358,6 +377,10 @@ SCENARIOS: dict[str, Callable[[World], Any]] = {
     "change_password": in_state(None, change_password),
     "stop": in_state(None, services.stop_instance),
     "start": in_state(VmState.STOPPED, services.start_instance),
+    "resize": in_state(None, _larger),
+    "migrate": _with_a_third_host(in_state(None, services.migrate_instance)),
+    "confirm_resize": in_state(VmState.RESIZED, services.confirm_resize),
+    "revert_resize": in_state(VmState.RESIZED, services.revert_resize),
     "hard_reboot": in_state(None, services.hard_reboot_instance),
     "network_reach": _network_reach,
     "reboot": in_state(None, services.reboot_instance),

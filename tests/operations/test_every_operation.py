@@ -34,6 +34,7 @@ def before_pivot(name: str, step: str) -> bool:
 
 
 UNWINDING_STEP = [(n, s) for n, s in EVERY_STEP if n in UNWINDING and before_pivot(n, s)]
+UNWINDING_HOST_STEP = [(n, s) for n, s in EVERY_HOST_STEP if (n, s) in UNWINDING_STEP]
 PIVOT_STEP = [(n, operation(n).sequence[pivot].name) for n in UNWINDING if (pivot := operation(n).pivot) is not None]
 FORWARD_STEP = [(n, s) for n, s in EVERY_STEP if not before_pivot(n, s) and (n, s) not in PIVOT_STEP]
 
@@ -136,7 +137,7 @@ def test_past_the_pivot_a_step_that_fails_is_tried_again(
     world.assert_succeeded(action)
 
 
-@pytest.mark.parametrize(("name", "step"), [(n, s) for n, s in EVERY_HOST_STEP if n in UNWINDING])
+@pytest.mark.parametrize(("name", "step"), UNWINDING_HOST_STEP)
 def test_a_step_that_may_be_retried_is_and_the_operation_succeeds(
     world: World, monkeypatch: pytest.MonkeyPatch, name: str, step: str
 ) -> None:
@@ -146,9 +147,7 @@ def test_a_step_that_may_be_retried_is_and_the_operation_succeeds(
     world.assert_succeeded(action)
 
 
-@pytest.mark.parametrize(
-    ("name", "step"), [(n, s) for n, s in EVERY_HOST_STEP if n in UNWINDING and operation(n).max_attempts > 1]
-)
+@pytest.mark.parametrize(("name", "step"), [(n, s) for n, s in UNWINDING_HOST_STEP if operation(n).max_attempts > 1])
 def test_a_host_that_fails_is_left_for_another(
     world: World, monkeypatch: pytest.MonkeyPatch, name: str, step: str
 ) -> None:
@@ -158,7 +157,8 @@ def test_a_host_that_fails_is_left_for_another(
     world.assert_succeeded(action)
     failed = ActionEvent.objects.get(action=action, name=step, verb=Verb.DO, error__next="reschedule")
     assert world.instance().host not in ("", failed.host)
-    assert world.box.leftovers_on(failed.host, world.instance().pk) == []
+    if failed.host not in world.hosts_that_may_hold():  # a move keeps what it left until it is confirmed
+        assert world.box.leftovers_on(failed.host, world.instance().pk) == []
 
 
 @pytest.mark.parametrize(("name", "step"), UNWINDING_STEP)

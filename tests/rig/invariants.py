@@ -42,7 +42,7 @@ def _of_allocations(records: Records) -> Iterator[str]:
         if summed != used:
             yield f"host {host} counts {used} as used, and its allocations are {summed}"
     for consumer, by_host in records.allocations.items():
-        if consumer not in records.instances and consumer not in records.live:
+        if consumer not in {*records.instances, *records.live, *records.moves}:
             yield f"allocation on {' '.join(by_host)} of {consumer}, which is no instance"
     for instance_id, row in records.instances.items():
         if instance_id in records.live or row["vm_state"] in UNSURE | HOLDS_TWO:
@@ -85,7 +85,8 @@ def _of_directories(records: Records, directories: Mapping[str, set[str]]) -> It
     for host, names in directories.items():
         for name in names:
             instance_id = name[-36:] if name.startswith(".removing-") else name
-            if instance_id in records.live:
+            moved, _, kept_by = name.partition(".")
+            if instance_id in records.live or (kept_by and moved in records.moves.values()):
                 continue
             row = records.instances.get(instance_id)
             if row is None or name != instance_id:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.running_cloud import RunningCloud
@@ -13,7 +13,8 @@ import json
 from django.db.models import F
 from cloud.workflow.models import Action
 from cloud.workflow.states import LIVE
-from instances.models import Instance
+from instances.models import Instance, Migration
+from instances.ownership import UNFINISHED
 from scheduling.models import Allocation, ComputeNode
 sizes = ("vcpus", "memory_mib", "disk_gib")
 print("ROWS " + json.dumps({
@@ -21,6 +22,7 @@ print("ROWS " + json.dumps({
         "id", "host", "vm_state", "task_state", "power_state", *sizes)),
     "allocations": list(Allocation.objects.values("consumer", "host", *sizes)),
     "used": {node.host: [getattr(node, "used_" + size) for size in sizes] for node in ComputeNode.objects.all()},
+    "moves": list(Migration.objects.filter(status__in=UNFINISHED).values("uuid", "instance_id")),
     "live": list(Action.objects.filter(state__in=LIVE).values("target_id", "operation")),
 }, default=str))
 """
@@ -31,12 +33,13 @@ SIZES = ("vcpus", "memory_mib", "disk_gib")
 @dataclass(frozen=True, kw_only=True)
 class Records:
     """One moment of the database. `allocations`: consumer → host → (vCPUs, MiB, GiB); `used`: host → the same, as the
-    node counts it; `live`: target → operation of its live action."""
+    node counts it; `live`: target → operation of its live action; `moves`: unfinished migration → its instance."""
 
     instances: dict[str, dict[str, Any]]
     allocations: dict[str, dict[str, tuple[int, ...]]]
     used: dict[str, tuple[int, ...]]
     live: dict[str, str]
+    moves: dict[str, str] = field(default_factory=dict)
 
 
 def read(cloud: RunningCloud) -> Records:
@@ -50,5 +53,6 @@ def read(cloud: RunningCloud) -> Records:
         instances={row["id"]: row for row in rows["instances"]},
         allocations=allocations,
         used={host: tuple(used) for host, used in rows["used"].items()},
+        moves={row["uuid"]: row["instance_id"] for row in rows["moves"]},
         live={row["target_id"]: row["operation"] for row in rows["live"]},
     )

@@ -52,6 +52,8 @@ _EXTENSIONS = {
     "os-hypervisors": "Hypervisors",
     "os-instance-actions": "InstanceActions",
     "os-keypairs": "Keypairs",
+    "os-migrate-server": "MigrateServer",
+    "os-migrations": "Migrations",
     "os-multiple-create": "MultipleCreate",
     "os-quota-class-sets": "QuotaClasses",
     "os-quota-sets": "Quotas",

@@ -16,6 +16,7 @@ from instances.api.views.actions import (
     evacuate,
     images,
     locks,
+    moves,
     power,
     rebuild,
     rescue,
@@ -37,6 +38,7 @@ ACTIONS: Mapping[str, Callable[[InstancesView, Instance], Response]] = MappingPr
         **evacuate.ACTIONS,
         **images.ACTIONS,
         **shelving.ACTIONS,
+        **moves.ACTIONS,
     }
 )
 

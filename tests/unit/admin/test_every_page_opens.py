@@ -20,7 +20,7 @@ from cloud.images.models import ImageMember
 from cloud.workflow.models import ActionEvent, HostQuery
 from cloud.workflow.services import start_actions
 from cloud.workflow.states import EventState
-from instances.models import Fault, FlavorAccess, KeyPair, Quota, QuotaClass
+from instances.models import Fault, FlavorAccess, KeyPair, Migration, Quota, QuotaClass
 from scheduling.claims import claim
 from tests.unit.identity.wire import Wire
 from tests.unit.instances.conftest import make_flavor, make_image, make_instance, make_network
@@ -56,6 +56,7 @@ def rows(operator: Client) -> None:
     FlavorAccess.objects.create(flavor=make_flavor(), project_id=project.pk)
     Fault.objects.create(instance=instance, message=HOSTILE, details=HOSTILE)
     KeyPair.objects.create(user_id="u" * 32, name="key", public_key="ssh-ed25519 AAAA", fingerprint="aa")
+    Migration.objects.create(instance=instance, action_id=uuid.uuid4(), type="resize", project_id=project.pk)
     Quota.objects.create(project_id=project.pk, resource="cores", limit=5)
     QuotaClass.objects.create(resource="cores", limit=5)
     HostQuery.objects.create(host="h1", name="console_output")

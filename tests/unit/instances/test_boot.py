@@ -230,8 +230,8 @@ def test_a_create_costs_the_same_queries_however_many_are_made(ann: Wire, ground
     with CaptureQueriesContext(connection) as queries:
         assert ground.boot(ann, max_count=count).status_code == 202
     reads = [q["sql"] for q in queries if not q["sql"].startswith(("SAVEPOINT", "RELEASE"))]
-    # token, flavor, image, networks, subnets, project (locked), quotas, their classes, use, instances, actions
-    assert len(reads) == 11, "\n".join(reads)
+    # token, flavor, image, networks, subnets, project (locked), quotas, their classes, use, resizes, instances, actions
+    assert len(reads) == 12, "\n".join(reads)
     assert Instance.objects.filter(vm_state=VmState.BUILDING).count() == count
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from django.db import transaction
 from django.db.models import F
 
 from cloud.workflow.models import Host, Service
-from scheduling.claims import CandidatesTaken, claim, release
+from scheduling.claims import CandidatesTaken, claim, hand_over, holds, release
 from scheduling.models import Allocation, ComputeNode
 from scheduling.services import recount_usage, refresh_schedulable
 from scheduling.sweeps import SWEEPS
@@ -210,3 +211,33 @@ def test_every_sweep_may_run_twice(db: None) -> None:
         for _, sweep in SWEEPS:
             sweep()
     assert ComputeNode.objects.get().is_schedulable
+
+
+# --- moves: two sides, two names --------------------------------------------------------------------------------------
+
+
+def test_what_is_handed_over_stays_taken_and_may_be_handed_back(db: None) -> None:
+    node, migration = make_node("h1"), uuid.uuid4()
+    asked = spec()
+    claim(asked, ["h1"], action_id=uuid.uuid4())
+    before = ComputeNode.objects.values().get(pk=node.pk)
+    for _ in range(2):
+        assert hand_over(asked.instance_id, migration, "h1")
+        assert holds(migration, "h1")
+        assert not holds(asked.instance_id, "h1")
+    assert ComputeNode.objects.values().get(pk=node.pk) == before
+    assert not hand_over(asked.instance_id, uuid.uuid4(), "h1"), "it has nothing there any more"
+    assert hand_over(migration, asked.instance_id, "h1")
+    assert Allocation.objects.get().consumer == asked.instance_id
+
+
+def test_both_sizes_of_a_resize_on_one_host_are_held_there_and_never_more_than_there_is(db: None) -> None:
+    make_node("h1", vcpus=3)
+    migration, asked = uuid.uuid4(), spec(vcpus=1)
+    claim(asked, ["h1"], action_id=uuid.uuid4())
+    hand_over(asked.instance_id, migration, "h1")
+    lose(replace(asked, vcpus=3), ["h1"], action_id=uuid.uuid4())
+    assert claim(replace(asked, vcpus=2), ["h1"], action_id=uuid.uuid4()) == "h1"
+    assert ComputeNode.objects.get().used_vcpus == 3
+    assert release(migration) == 1
+    assert ComputeNode.objects.get().used_vcpus == 2
