@@ -140,3 +140,10 @@ def release(consumer: UUID, host: str | None = None) -> int:
             )
             released += 1
     return released
+
+
+@transaction.atomic(savepoint=False)
+def hand_over(consumer: UUID, to: UUID, host: str) -> None:
+    """After it what `consumer` held on `host` is held by `to`. The room is taken all the time. May run twice."""
+    if Allocation.objects.filter(consumer=consumer, host=host).update(consumer=to):
+        log.info("the allocation of %s on %s is %s's now", consumer, host, to)

@@ -84,7 +84,7 @@ class ActionEvent(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     output = models.JSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
-    progress = models.JSONField(null=True, blank=True)  # {percent, message, is_past}
+    progress = models.JSONField(null=True, blank=True)  # {percent, message, details, is_past}
     given_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -17,6 +17,7 @@ from hypervisor.libvirt.failures import is_absent
 from hypervisor.libvirt.interfaces import LibvirtInterfaces
 from hypervisor.libvirt.inventory import LibvirtInventory
 from hypervisor.libvirt.lifecycle import LibvirtLifecycle
+from hypervisor.libvirt.migration import LibvirtMigration
 from hypervisor.libvirt.networks import Networks
 from hypervisor.libvirt.virt_type import choose
 from hypervisor.libvirt.xml.interface import ANTI_SPOOFING
@@ -41,11 +42,12 @@ class LibvirtDriver:
         self._disk_cache = "none" if disks.can_do_direct_io(config.instances_dir) else "writeback"
         self._connection = Connection(config.libvirt_uri)
         self.images = ImageCache(config.base_dir, config.image_ca_file, files.bases_in_use)
-        self.disks = disks.QcowDisks(files)
-        self.interfaces = LibvirtInterfaces(Networks(self._connection), config.state_dir / "networks")
+        self.disks = qcow = disks.QcowDisks(files)
+        self.interfaces = ports = LibvirtInterfaces(Networks(self._connection), config.state_dir / "networks")
         self.lifecycle = LibvirtLifecycle(self._connection, files, self._traits)
         self.console = LogConsole(files)
-        self.inventory = LibvirtInventory(self._connection, config, files, self._virt_type)
+        self.inventory = offer = LibvirtInventory(self._connection, config, files, self._virt_type)
+        self.migration = LibvirtMigration(self._connection, config, files, self.lifecycle, qcow, ports, offer)
         self.events = LibvirtEvents(self._connection, self.lifecycle)
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from hypervisor.simulated.images import NotedImages, SimulatedImages
 from hypervisor.simulated.interfaces import SimulatedInterfaces
 from hypervisor.simulated.inventory import SimulatedInventory
 from hypervisor.simulated.lifecycle import SimulatedLifecycle
+from hypervisor.simulated.migration import SimulatedMigration
 
 
 class SimulatedDriver:
@@ -32,12 +33,13 @@ class SimulatedDriver:
         fetches = os.environ.get("SIMULATED_FETCH", "0") == "1"
         cache = ImageCache(config.base_dir, config.image_ca_file, files.bases_in_use)
         self.images = SimulatedImages(cache if fetches else NotedImages(config.base_dir), self.faults)
-        self.disks = SimulatedDisks(files, self.faults)
-        self.interfaces = SimulatedInterfaces(ports, self.faults)
+        self.disks = disks = SimulatedDisks(files, self.faults)
+        self.interfaces = interfaces = SimulatedInterfaces(ports, self.faults)
         self.events = SimulatedEvents()
         self.lifecycle = SimulatedLifecycle(root / "domains", files, ports, self.events, self.faults)
         self.console = LogConsole(files)
-        self.inventory = SimulatedInventory(config, files, self.lifecycle, self.faults)
+        self.inventory = inventory = SimulatedInventory(config, files, self.lifecycle, self.faults)
+        self.migration = SimulatedMigration(config, files, self.lifecycle, disks, interfaces, inventory, self.faults)
 
     def close(self) -> None:
         """Hands out no more events."""

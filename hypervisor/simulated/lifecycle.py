@@ -15,7 +15,7 @@ from hypervisor.simulated.events import SimulatedEvents
 from hypervisor.simulated.faults import Faults
 from hypervisor.spec import GuestSpec, GuestState, Maker
 
-RUNNING, SHUTDOWN = 1, 4
+RUNNING, PAUSED, SHUTDOWN = 1, 3, 4
 
 
 class SimulatedLifecycle:
@@ -86,6 +86,10 @@ class SimulatedLifecycle:
         changed = {**found, "power_state": power_state}
         side_files.write(self._path(instance_id), changed, durable=False)
         self._events.happened(_state(instance_id, changed), event)
+
+    def note(self, instance_id: str) -> dict[str, Any] | None:
+        """What is noted of one guest."""
+        return side_files.read(self._path(instance_id))
 
     def domains(self) -> list[tuple[str, dict[str, Any]]]:
         """All notes, by instance id."""

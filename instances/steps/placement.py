@@ -8,6 +8,7 @@ from cloud.workflow.operation import StepContext, step
 from hypervisor.steps import Role
 from instances.models import Instance
 from instances.states import TaskState
+from instances.steps.migration_rows import end_migrations
 from instances.steps.row import change_instance, instance_of
 from scheduling import claims
 from scheduling.request_spec import RequestSpec
@@ -58,5 +59,6 @@ def claim_resources(step: StepContext) -> dict[str, Any]:
 
 @step(no_undo="a delete goes forward only")
 def release_claims(step: StepContext) -> None:
-    """After it nothing is claimed for the instance anywhere."""
+    """After it nothing is claimed for the instance anywhere, by its migrations neither."""
     claims.release(step.target_id)
+    end_migrations(step.target_id)

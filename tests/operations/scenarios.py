@@ -242,4 +242,5 @@ SCENARIOS: dict[str, Callable[[World], Any]] = {
     "stop": in_state(None, services.stop_instance),
     "start": in_state(VmState.STOPPED, services.start_instance),
     "hard_reboot": in_state(None, services.hard_reboot_instance),
+    "live_migration": in_state(None, services.live_migrate_instance),
 }

@@ -15,16 +15,34 @@ from cloud.workflow.models import Action, ActionEvent
 from cloud.workflow.operation import ConductorStep, Operation, operation, operations
 from cloud.workflow.states import ActionState, EventState, Verb
 from hypervisor.steps import HostStep, StepHost
+from instances.operations.base import InstanceOperation
 from tests.operations.cloud_in_a_box import CloudInABox, Killed, Message
 from tests.operations.scenarios import SCENARIOS, World
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-EVERY = sorted(operations())
+EVERY = sorted(name for name, verb in operations().items() if isinstance(verb, InstanceOperation))
 EVERY_STEP = [(name, step.name) for name in EVERY for step in operation(name).sequence]
 EVERY_HOST_STEP = [(n, s.name) for n in EVERY for s in operation(n).sequence if isinstance(s, HostStep)]
 UNWINDING = [name for name in EVERY if not operation(name).goes_forward_only]
-UNWINDING_STEP = [(n, s) for n, s in EVERY_STEP if n in UNWINDING]
+
+
+def is_before_pivot(name: str, step: str) -> bool:
+    """Whether the operation unwinds when that step fails, whatever the step did."""
+    verb = operation(name)
+    names = [known.name for known in verb.sequence]
+    return verb.pivot is None or names.index(step) < verb.pivot
+
+
+def is_pivot(name: str, step: str) -> bool:
+    """Whether it is the step of which a host is asked whether it happened, in the middle of an operation."""
+    verb = operation(name)
+    return bool(verb.pivot) and verb.sequence[verb.pivot or 0].name == step
+
+
+UNWINDING_STEP = [(n, s) for n, s in EVERY_STEP if is_before_pivot(n, s)]
+PIVOT_STEP = [(n, s) for n, s in EVERY_STEP if is_pivot(n, s)]
+FORWARD_STEP = [(n, s) for n, s in EVERY_STEP if not is_before_pivot(n, s) and not is_pivot(n, s)]
 
 
 @pytest.fixture
@@ -99,7 +117,29 @@ def test_a_step_that_fails_leaves_nothing_but_a_fault(
     assert "broken on purpose" in world.fault_message()
 
 
-@pytest.mark.parametrize(("name", "step"), [(n, s) for n, s in EVERY_STEP if n not in UNWINDING])
+@pytest.mark.parametrize(("name", "step"), PIVOT_STEP)
+def test_a_pivot_that_fails_before_it_happened_leaves_nothing_but_a_fault(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, step: str
+) -> None:
+    action = started(world, name)
+    break_step(world, monkeypatch, operation(name), step, Abort("broken on purpose"), after=False)
+    world.box.recover()
+    world.assert_undone(action, ActionState.FAILED)
+    assert "broken on purpose" in world.fault_message()
+
+
+@pytest.mark.parametrize(("name", "step"), PIVOT_STEP)
+def test_a_pivot_that_fails_after_it_happened_is_asked_about_and_goes_forward(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, step: str
+) -> None:
+    action = started(world, name)
+    break_step(world, monkeypatch, operation(name), step, Abort("broken on purpose"), after=True)
+    world.box.recover()
+    world.assert_succeeded(action)
+    assert ActionEvent.objects.filter(action=action, verb=Verb.ASK, output__moved=True).exists()
+
+
+@pytest.mark.parametrize(("name", "step"), FORWARD_STEP)
 @pytest.mark.parametrize("error", [Abort("broken on purpose"), Retry("broken on purpose")], ids=["abort", "retry"])
 def test_past_the_pivot_a_step_that_fails_is_tried_again(
     world: World, monkeypatch: pytest.MonkeyPatch, name: str, step: str, error: Exception
@@ -110,7 +150,7 @@ def test_past_the_pivot_a_step_that_fails_is_tried_again(
     world.assert_succeeded(action)
 
 
-@pytest.mark.parametrize(("name", "step"), [(n, s) for n, s in EVERY_HOST_STEP if n in UNWINDING])
+@pytest.mark.parametrize(("name", "step"), [(n, s) for n, s in EVERY_HOST_STEP if is_before_pivot(n, s)])
 def test_a_step_that_may_be_retried_is_and_the_operation_succeeds(
     world: World, monkeypatch: pytest.MonkeyPatch, name: str, step: str
 ) -> None:
