@@ -22,6 +22,15 @@ ROOT = Path(__file__).resolve().parent.parent
 OPENSTACK = ROOT / ".venv" / "bin" / "openstack"
 
 
+# Beginnings of names that are about another cloud, or about the test run.
+FOREIGN = ("KILONOVA_", "DATABASE_URL", "BROKER_URL", "SECRET_KEY", "HOST_KEYS_SECRET", "TEST_", "DJANGO_", "OS_")
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment of this test run without what it says about a cloud."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+
+
 def free_port() -> int:
     """A port of loopback that nobody listens on now."""
     with socket.socket() as probe:
@@ -62,20 +71,9 @@ class RunningCloud:
     def up(self, *arguments: str) -> str:
         """`./kilonova up`; what it printed."""
         ports = {name: str(free_port()) for name in ("API_PORT", "FLOWER_PORT", "REDIS_PORT")}
-        foreign = (
-            "KILONOVA_",
-            "DATABASE_URL",
-            "BROKER_URL",
-            "SECRET_KEY",
-            "HOST_KEYS_SECRET",
-            "TEST_",
-            "DJANGO_",
-            "OS_",
-        )
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         # A host name of its own: queues, service rows and the domain list are this cloud's alone.
         own = {"KILONOVA_STATE_DIR": str(self.state_dir), "KILONOVA_HOST": f"t{ports['API_PORT']}", **ports}
-        self.environment = {**kept, **own, **self.settings}
+        self.environment = {**clean_environment(), **own, **self.settings}
         self.base = f"http://127.0.0.1:{ports['API_PORT']}"
         return self.kilonova("up", *arguments)
 

@@ -11,6 +11,7 @@ from cloud.embedded import checks, database, down, enroll, logs, state, status, 
 from cloud.embedded import settings as settings_
 from cloud.embedded.programs import tool
 from cloud.embedded.progress import Console
+from cloud.embedded.rig import cli as rig
 from cloud.embedded.trouble import Trouble
 
 
@@ -34,6 +35,8 @@ def _run(arguments: Sequence[str]) -> int:
         return checks.run(rest, console)
     if command == "bench":
         return checks.become([tool("python"), "-m", "benchmarks", *rest])
+    if command == "rig":
+        return rig.run(rest, console)
     settings = settings_.load()
     if command == "manage":
         state.require(settings)

@@ -76,7 +76,7 @@ CHECKS = (
     Check(
         name="postgres",
         title="pytest on PostgreSQL",
-        command=("pytest", "-m", "postgres or not (real or wire)"),
+        command=("pytest", "-m", "postgres or not (real or wire or rig)"),
         is_pytest=True,
         on_postgres=True,
     ),

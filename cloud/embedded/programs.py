@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloud.embedded import libvirtd, redis
-from cloud.embedded.settings import CHECKOUT, Settings
+from cloud.embedded.settings import CHECKOUT, ROLES, Settings
 
 # Groups stop from the last to the first: what uses the broker and libvirt is stopped before them, all at once.
 MACHINE, BROKER, CLOUD = "machine", "broker", "cloud"
@@ -37,7 +37,7 @@ def programs(settings: Settings) -> tuple[Program, ...]:
     if settings.uses_libvirt_here:
         machine = [_daemon(daemon) for daemon in libvirtd.DAEMONS if libvirtd.is_ours_to_run(daemon)]
     broker = [_redis(settings)] if settings.has_embedded_broker else []
-    return (*machine, *broker, *_cloud(settings))
+    return (*machine, *broker, *cloud_programs(settings))
 
 
 def _daemon(daemon: libvirtd.Daemon) -> Program:
@@ -48,50 +48,73 @@ def _redis(settings: Settings) -> Program:
     return Program(name="redis", group=BROKER, command=["/usr/bin/redis-server", str(redis.config_path(settings))])
 
 
-def _cloud(settings: Settings) -> tuple[Program, ...]:
-    host = settings.hosts[0]
-    django = {"KILONOVA_ENV_FILE": str(settings.env_file), "DJANGO_SETTINGS_MODULE": "cloud.settings"}
-    api = {name: settings.get(name) for name in ("API_HOST", "API_PORT", "API_WORKERS", "API_THREADS")}
-    flower = {"FLOWER_BASIC_AUTH": f"admin:{settings['FLOWER_PASSWORD']}"}
-    quiet = ["--without-gossip", "--without-mingle"]
-    return (
-        Program(
-            name="api",
-            group=CLOUD,
-            command=[tool("gunicorn"), "cloud.wsgi:application", "-c", "cloud/gunicorn.py"],
-            environment={**django, **{name: value for name, value in api.items() if value}},
-            stop_seconds=25,
-        ),
-        Program(
-            name="conductor",
-            group=CLOUD,
-            command=[
-                *_celery("cloud.celery", "worker"),
-                *("-Q", "conductor,scheduler", "-n", f"conductor@{host}", "-c", settings["CONDUCTOR_PROCESSES"], "-E"),
-                *quiet,
-            ],
-            environment={**django, "KILONOVA_PROCESS": "conductor"},
-            stop_seconds=30,
-        ),
-        Program(
-            name="beat",
-            group=CLOUD,
-            command=[*_celery("cloud.celery", "beat"), "-s", str(settings.run_dir / "beat-schedule"), "--pidfile="],
-            environment={**django, "KILONOVA_PROCESS": "beat"},
-        ),
+def cloud_programs(settings: Settings) -> tuple[Program, ...]:
+    """The cloud's own programs, of this machine's roles."""
+    made = {"api": _api, "conductor": _conductor, "beat": _beat, "compute": _compute_workers, "flower": _flower}
+    return tuple(program for role in ROLES if role in settings.roles for program in made[role](settings))
+
+
+def _django(settings: Settings, **more: str) -> dict[str, str]:
+    return {"KILONOVA_ENV_FILE": str(settings.env_file), "DJANGO_SETTINGS_MODULE": "cloud.settings", **more}
+
+
+def _api(settings: Settings) -> list[Program]:
+    listens = {name: settings.get(name) for name in ("API_HOST", "API_PORT", "API_WORKERS", "API_THREADS")}
+    program = Program(
+        name="api",
+        group=CLOUD,
+        command=[tool("gunicorn"), "cloud.wsgi:application", "-c", "cloud/gunicorn.py"],
+        environment=_django(settings, **{name: value for name, value in listens.items() if value}),
+        stop_seconds=25,
+    )
+    return [program]
+
+
+def _conductor(settings: Settings) -> list[Program]:
+    name, processes = f"conductor@{settings.machine}", settings["CONDUCTOR_PROCESSES"]
+    program = Program(
+        name="conductor",
+        group=CLOUD,
+        command=[
+            *_celery("cloud.celery", "worker"),
+            *("-Q", "conductor,scheduler", "-n", name, "-c", processes, "-E", "--without-gossip", "--without-mingle"),
+        ],
+        environment=_django(settings, KILONOVA_PROCESS="conductor"),
+        stop_seconds=30,
+    )
+    return [program]
+
+
+def _beat(settings: Settings) -> list[Program]:
+    program = Program(
+        name="beat",
+        group=CLOUD,
+        command=[*_celery("cloud.celery", "beat"), "-s", str(settings.run_dir / "beat-schedule"), "--pidfile="],
+        environment=_django(settings, KILONOVA_PROCESS="beat"),
+    )
+    return [program]
+
+
+def _flower(settings: Settings) -> list[Program]:
+    login = f"admin:{settings['FLOWER_PASSWORD']}"
+    program = Program(
+        name="flower",
+        group=CLOUD,
+        command=[
+            *_celery("cloud.celery", "flower"),
+            *(f"--address={settings['FLOWER_ADDRESS']}", f"--port={settings['FLOWER_PORT']}"),
+        ],
+        environment=_django(settings, FLOWER_BASIC_AUTH=login, KILONOVA_PROCESS="flower"),
+        stop_seconds=10,
+    )
+    return [program]
+
+
+def _compute_workers(settings: Settings) -> list[Program]:
+    return [
         _compute(settings, "compute", "", settings["STEP_THREADS"]),
         _compute(settings, "compute-ctl", ".ctl", "2"),
-        Program(
-            name="flower",
-            group=CLOUD,
-            command=[
-                *_celery("cloud.celery", "flower"),
-                *(f"--address={settings['FLOWER_ADDRESS']}", f"--port={settings['FLOWER_PORT']}"),
-            ],
-            environment={**django, **flower, "KILONOVA_PROCESS": "flower"},
-            stop_seconds=10,
-        ),
-    )
+    ]
 
 
 def _compute(settings: Settings, name: str, suffix: str, threads: str) -> Program:

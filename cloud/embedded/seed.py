@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,10 @@ def image(cloud: Cloud, file: Path) -> tuple[str, bool]:
     return made["id"], True
 
 
-def flavors(cloud: Cloud) -> list[str]:
-    """Makes the flavors that are absent; gives their names."""
+def flavors(cloud: Cloud, wanted: Sequence[Flavor] = FLAVORS) -> list[str]:
+    """Makes the wanted flavors that are absent; gives their names."""
     there = {flavor["name"] for flavor in cloud.get("/compute/v2.1/flavors/detail?is_public=None")["flavors"]}
-    missing = [flavor for flavor in FLAVORS if flavor.name not in there]
+    missing = [flavor for flavor in wanted if flavor.name not in there]
     for flavor in missing:
         body = {"name": flavor.name, "ram": flavor.ram, "vcpus": flavor.vcpus, "disk": flavor.disk, "id": "auto"}
         cloud.post("/compute/v2.1/flavors", {"flavor": body})

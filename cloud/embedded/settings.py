@@ -22,9 +22,10 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 DERIVED_MARK = "# --- derived from the above at each `up`; to set one, write it into .env or above this line ---"
 SECRETS = ("SECRET_KEY", "HOST_KEYS_SECRET", "ADMIN_PASSWORD", "FLOWER_PASSWORD", "REDIS_PASSWORD")
 PORTS = ("API_PORT", "FLOWER_PORT", "REDIS_PORT")
+ROLES = ("api", "conductor", "beat", "compute", "flower")
 
 # Names that are about this command, not about the cloud: never remembered.
-UNKEPT = frozenset({"KILONOVA_ENV_FILE", "KILONOVA_PYTHON", "KILONOVA_SKIP_PACKAGES"})
+UNKEPT = frozenset({"KILONOVA_ENV_FILE", "KILONOVA_PYTHON", "KILONOVA_SKIP_PACKAGES", "KILONOVA_RIG_DIR"})
 
 # All that a compute worker may read (hypervisor/config.py). Neither the database nor a secret of the whole cloud.
 COMPUTE_NAMES = (
@@ -71,9 +72,20 @@ class Settings:
         return int(self[name])
 
     @property
+    def roles(self) -> list[str]:
+        """What this machine runs of the cloud, out of ROLES."""
+        return [role.strip() for role in self["ROLES"].split(",") if role.strip()]
+
+    @property
+    def machine(self) -> str:
+        """The name that this machine's other workers go by."""
+        return self["KILONOVA_HOST"].split(",")[0].strip()
+
+    @property
     def hosts(self) -> list[str]:
-        """The compute hosts of this machine: one, or several simulated ones."""
-        return [name.strip() for name in self["KILONOVA_HOST"].split(",") if name.strip()]
+        """The compute hosts of this machine: one, several simulated ones, or none without the role `compute`."""
+        names = [name.strip() for name in self["KILONOVA_HOST"].split(",")]
+        return [name for name in names if name] if "compute" in self.roles else []
 
     @property
     def has_one_host(self) -> bool:
@@ -126,7 +138,7 @@ class Settings:
     @property
     def uses_libvirt_here(self) -> bool:
         """Whether this machine's own system libvirtd serves this cloud."""
-        return self["KILONOVA_DRIVER"] == "libvirt" and self["LIBVIRT_URI"] == "qemu:///system"
+        return bool(self.hosts) and self["KILONOVA_DRIVER"] == "libvirt" and self["LIBVIRT_URI"] == "qemu:///system"
 
 
 def load(environment: Mapping[str, str] = os.environ, *, checkout: Path = CHECKOUT) -> Settings:
@@ -156,7 +168,7 @@ def remember(settings: Settings) -> None:
     text = "# Written by `./kilonova up`. Secrets: they are made once and kept.\n" + envfile.render(settings.kept)
     text += f"\n{DERIVED_MARK}\n" + envfile.render(settings.derived)
     envfile.write_private(settings.env_file, text)
-    compute = {name: settings.get(name) for name in COMPUTE_NAMES if settings.get(name)}
+    compute = {name: settings.get(name) for name in COMPUTE_NAMES if settings.get(name) and settings.hosts}
     if settings.has_embedded_broker and settings.has_one_host:
         compute["BROKER_URL"] = settings.broker_url_of(settings.hosts[0])
     head = "# Written by `./kilonova up`: all that the compute worker of this machine may know.\n"
@@ -204,6 +216,7 @@ def _derive(kept: Mapping[str, str]) -> dict[str, str]:
     default("STEP_THREADS", "8")
     default("CONDUCTOR_PROCESSES", "2")
     default("SHARED_CIDR", "auto")
+    default("ROLES", ",".join(ROLES))
     return {name: value for name, value in values.items() if name not in kept}
 
 
@@ -218,6 +231,9 @@ def _check(settings: Settings) -> None:
         raise Trouble(f"VIRT_TYPE={settings['VIRT_TYPE']}: say auto, kvm or qemu")
     if settings["KILONOVA_DRIVER"] not in {"libvirt", "simulated"}:
         raise Trouble(f"KILONOVA_DRIVER={settings['KILONOVA_DRIVER']}: say libvirt or simulated")
+    for role in settings.roles:
+        if role not in ROLES:
+            raise Trouble(f"ROLES={settings['ROLES']}: there is no role {role!r}; there are {' '.join(ROLES)}")
     for name in ("STEP_THREADS", "CONDUCTOR_PROCESSES"):
         if not settings[name].isdigit() or int(settings[name]) < 1:
             raise Trouble(f"{name}={settings[name]}: give a whole number, 1 or more")

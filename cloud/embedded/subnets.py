@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -23,15 +23,35 @@ def choose(settings: Settings) -> str:
             return str(IPv4Network(wanted))
         except ValueError as error:
             raise Trouble(f"SHARED_CIDR={wanted}: {error}") from error
+    return str(take(settings.state_dir))
+
+
+def take(owner: Path) -> IPv4Network:
+    """The first /24 that nobody on this machine has; noted as the owner's (a directory) as long as that exists."""
+    return _note(owner, lambda others: first_free([*routes(), *others]))
+
+
+def keep(owner: Path, network: IPv4Network) -> None:
+    """Notes as the owner's what it took before the machine was booted anew; raises when somebody else has it now."""
+
+    def still_free(others: list[IPv4Network]) -> IPv4Network:
+        if any(network.overlaps(other) for other in others):
+            raise Trouble(f"{network} of {owner} is another cloud's now: stop that one, or remove this one")
+        return network
+
+    _note(owner, still_free)
+
+
+def _note(owner: Path, choose_beside: Callable[[list[IPv4Network]], IPv4Network]) -> IPv4Network:
     with TAKEN.open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
-        others = [(cidr, owner) for cidr, _, owner in (line.strip().partition(" ") for line in file) if cidr]
-        others = [(cidr, owner) for cidr, owner in others if Path(owner).is_dir() and owner != str(settings.state_dir)]
-        chosen = first_free([*routes(), *(IPv4Network(cidr) for cidr, _ in others)])
+        others = [(cidr, whose) for cidr, _, whose in (line.strip().partition(" ") for line in file) if cidr]
+        others = [(cidr, whose) for cidr, whose in others if Path(whose).is_dir() and whose != str(owner)]
+        chosen = choose_beside([IPv4Network(cidr) for cidr, _ in others])
         file.truncate(0)
-        file.writelines(f"{cidr} {owner}\n" for cidr, owner in [*others, (str(chosen), str(settings.state_dir))])
-    return str(chosen)
+        file.writelines(f"{cidr} {whose}\n" for cidr, whose in [*others, (str(chosen), str(owner))])
+    return chosen
 
 
 def first_free(used: Iterable[IPv4Network]) -> IPv4Network:

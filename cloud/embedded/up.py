@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,16 +34,21 @@ def up(settings: Settings, console: Console, *, with_demo: bool, with_seed: bool
     """Brings the cloud up and says how to use it. Running it again is safe, and quick when all is there."""
     state.prepare(settings)
     with state.one_at_a_time(settings):
-        settings = _prepare(settings, console)
-        _start(settings, console)
-        cloud = _wait(settings, console)
+        settings, cloud = bring_up(settings, console)
         server = None
         if with_seed:
-            image_id, network_id = _seed(settings, cloud, console)
+            image_id, network_id = fill(settings, cloud, console)
             if with_demo:
                 server = demo.ensure(settings, cloud, console, image_id=image_id, network_id=network_id)
         openrc, clouds = client_files.write(settings)
     _say_how_to_go_on(settings, console, openrc, clouds, has_demo=server is not None)
+
+
+def bring_up(settings: Settings, console: Console) -> tuple[Settings, Cloud]:
+    """Starts what this machine runs and waits until all of it is up; gives the settings with what was made for them."""
+    settings = _prepare(settings, console)
+    _start(settings, console)
+    return settings, _wait(settings, console)
 
 
 # --- before anything runs -------------------------------------------------------------------------------------------
@@ -73,9 +79,10 @@ def _prepare_database(settings: Settings, console: Console) -> Settings:
         database.run(settings, "migrate", "--no-input", "-v", "1")
     with console.step("identity: domain, roles, user admin"):
         database.run(settings, "bootstrap")
-    with console.step(f"compute host {settings['KILONOVA_HOST']}: enrol"):
-        settings = enrol(settings)
-        settings_.remember(settings)
+    if settings.hosts:
+        with console.step(f"compute host {settings['KILONOVA_HOST']}: enrol"):
+            settings = enrol(settings)
+            settings_.remember(settings)
     return settings
 
 
@@ -125,16 +132,20 @@ def _wait(settings: Settings, console: Console) -> Cloud:
     with console.step(f"API at {settings['PUBLIC_URL']}") as step:
         waiting.for_api(settings, step)
     cloud = Cloud(settings)
-    with console.step(f"compute host {settings['KILONOVA_HOST']}") as step:
-        waiting.for_hosts(settings, cloud, step)
-        step.note("up")
+    if settings.hosts:
+        with console.step(f"compute host {settings['KILONOVA_HOST']}") as step:
+            waiting.for_hosts(settings, cloud, step)
+            step.note("up")
     return cloud
 
 
 # --- what a fresh cloud has -----------------------------------------------------------------------------------------
 
 
-def _seed(settings: Settings, cloud: Cloud, console: Console) -> tuple[str, str]:
+def fill(
+    settings: Settings, cloud: Cloud, console: Console, flavors: Sequence[seed.Flavor] = seed.FLAVORS
+) -> tuple[str, str]:
+    """Registers the tiny image, makes flavors and the network, where absent; gives the ids of image and network."""
     tiny = settings.state_dir / "tiny"
     if not guest_image.is_current(tiny):
         with console.step("tiny guest image: build it from Debian packages"):
@@ -143,7 +154,7 @@ def _seed(settings: Settings, cloud: Cloud, console: Console) -> tuple[str, str]
         image_id, is_new = seed.image(cloud, guest_image.path(tiny))
         step.note("registered" if is_new else "is there")
     with console.step("flavors") as step:
-        made = seed.flavors(cloud)
+        made = seed.flavors(cloud, flavors)
         step.note(f"made {' '.join(made)}" if made else "are there")
     with console.step(f"network {seed.NETWORK}") as step:
         network_id, cidr = seed.network(settings, cloud)

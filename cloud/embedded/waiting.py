@@ -39,7 +39,7 @@ def for_api(settings: Settings, step: Step) -> None:
         well, said = health(settings)
         return None if well else said
 
-    _wait(is_well, step, API_SECONDS, lambda said: Trouble(f"the API is not well: {said}", log=log))
+    until(is_well, step, API_SECONDS, lambda said: Trouble(f"the API is not well: {said}", log=log))
 
 
 def for_hosts(settings: Settings, cloud: Cloud, step: Step) -> None:
@@ -51,7 +51,7 @@ def for_hosts(settings: Settings, cloud: Cloud, step: Step) -> None:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         return f"waiting for the heartbeat of {', '.join(missing[:3])}{more}" if missing else None
 
-    _wait(are_up, step, HOST_SECONDS, lambda said: Trouble(f"the compute host is not up: {said}", log=log))
+    until(are_up, step, HOST_SECONDS, lambda said: Trouble(f"the compute host is not up: {said}", log=log))
 
 
 def hosts_down(settings: Settings, cloud: Cloud) -> list[str]:
@@ -69,7 +69,8 @@ def hosts_down(settings: Settings, cloud: Cloud) -> list[str]:
     return [host for host in settings.hosts if host not in up or not worker.is_running]
 
 
-def _wait(missing: Callable[[], str | None], step: Step, seconds: float, trouble: Callable[[str], Trouble]) -> None:
+def until(missing: Callable[[], str | None], step: Step, seconds: float, trouble: Callable[[str], Trouble]) -> None:
+    """Returns when `missing` names nothing any more (None); raises `trouble` of what it says after `seconds`."""
     deadline = time.monotonic() + seconds
     while (said := missing()) is not None:
         if time.monotonic() > deadline:

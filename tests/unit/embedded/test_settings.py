@@ -153,3 +153,19 @@ def test_a_simulation_of_many_hosts_has_no_redis_rules_to_slow_it(load: Load) ->
     settings = remembered(load(KILONOVA_HOST="h1,h2"))
     assert broker_users.config_lines(settings) == []
     assert envfile.read(settings.compute_env_file)["BROKER_URL"] == settings["BROKER_URL"]
+
+
+# --- roles ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_machine_without_the_role_compute_has_no_host_and_its_compute_file_tells_nothing(load: Load) -> None:
+    settings = remembered(load(ROLES="api,conductor,beat"))
+    assert settings.hosts == []
+    assert [program.name for program in programs.programs(settings)] == ["redis", "api", "conductor", "beat"]
+    assert envfile.read(settings.compute_env_file) == {}
+    assert not [line for line in broker_users.config_lines(settings) if "compute." in line]
+
+
+def test_a_role_that_is_not_there_is_refused_with_the_ones_that_are(load: Load) -> None:
+    with pytest.raises(Trouble, match="there is no role 'computer'; there are api conductor beat compute flower"):
+        load(ROLES="api,computer")
