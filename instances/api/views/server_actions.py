@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from cloud.errors import BadRequest
 from instances.api.schemas import servers as schemas
-from instances.api.views.actions import console, deletion, locks, power
+from instances.api.views.actions import console, deletion, live_migration, locks, power
 from instances.api.views.base import InstancesView
 from instances.models import Instance
 
@@ -21,6 +21,7 @@ ACTIONS: Mapping[str, Callable[[InstancesView, Instance], Response]] = MappingPr
         **deletion.ACTIONS,
         **locks.ACTIONS,
         **power.ACTIONS,
+        **live_migration.ACTIONS,
     }
 )
 
