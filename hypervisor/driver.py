@@ -117,8 +117,9 @@ class Migration(Protocol):
         """After it an empty disk of the source's size is here for the guest's to be copied into, on `base` if the
         source's stands on that; and its config drive, made anew. Says what has to be copied. Errors: NoSpace."""
 
-    def expect(self, instance_id: str, maker: Maker) -> None:
-        """After it no guest of that id is here, so that it may come. Errors: MigrationRefused, when one runs here."""
+    def expect(self, instance_id: str, source: MigrationSource, *, is_shared: bool) -> None:
+        """After it no guest of that id is here, so that it may come, and what its disk stands on is. Errors:
+        MigrationRefused, when a guest of that id is on here, or the shared disk's base is not."""
 
     def turn_away(self, instance_id: str, maker: Maker) -> None:
         """After it nothing of a guest that was on its way here under this action is left. One that has arrived is not

@@ -95,15 +95,21 @@ class Flight:
 
 class Watch:
     """Who watches a flight: tells of its progress, follows wishes, keeps its time. `domain` is of another connection
-    than the flight's; `wish` gives and takes what is asked of it."""
+    than the flight's; `wish` gives and takes what is asked of it; `keep_alive` is called again and again."""
 
     def __init__(
-        self, flight: Flight, domain: libvirt.virDomain, order: MigrationOrder, wish: Callable[[], Wish | None]
+        self,
+        flight: Flight,
+        domain: libvirt.virDomain,
+        order: MigrationOrder,
+        wish: Callable[[], Wish | None],
+        keep_alive: Callable[[], None],
     ) -> None:
         self._flight = flight
         self._domain = domain
         self._order = order
         self._wish = wish
+        self._keep_alive = keep_alive
         self._began = time.monotonic()
         self._wants_force = self._is_forced = False
         self.was_paused = False  # by us, so that it converges
@@ -113,6 +119,7 @@ class Watch:
         """Returns when libvirt's call has ended by itself, however. Errors: MigrationAborted and MigrationTimedOut,
         once it was ended by us; Superseded, likewise; HypervisorFailed, when it does not end."""
         while not self._flight.over.wait(_POLL_SECONDS):
+            self._keep_alive()
             try:
                 statistics = self._statistics()
                 progress(_percent(statistics), "migrating", statistics)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import libvirt
@@ -20,6 +22,7 @@ from hypervisor.config import HostConfig
 from hypervisor.driver import BaseImage, Progress
 from hypervisor.errors import GuestNotFound, HypervisorFailed, HypervisorUnreachable
 from hypervisor.instance_files import InstanceFiles
+from hypervisor.libvirt import peer_sockets
 from hypervisor.libvirt.connection import Connection
 from hypervisor.libvirt.disks import QcowDisks
 from hypervisor.libvirt.failures import is_absent, is_lost, understood
@@ -42,6 +45,7 @@ from hypervisor.spec import GuestSpec, Maker, NicSpec
 log = logging.getLogger(__name__)
 
 _PEER_SECONDS = 10.0
+_QEMU_PIDS = Path("/run/libvirt/qemu")  # <domain>.pid, of the system's libvirtd
 _LIVE_XML = libvirt.VIR_DOMAIN_XML_MIGRATABLE | libvirt.VIR_DOMAIN_XML_SECURE
 _KEPT_XML = _LIVE_XML | libvirt.VIR_DOMAIN_XML_INACTIVE
 _FLAGS = (
@@ -135,8 +139,13 @@ class LibvirtMigration:
         self._disks.create(guest, stands_on or _NOTHING, maker, progress, size_bytes=source.disk_bytes)
         return DiskCopy.INCREMENTAL if stands_on else DiskCopy.FULL
 
-    def expect(self, instance_id: str, maker: Maker) -> None:
+    def expect(self, instance_id: str, source: MigrationSource, *, is_shared: bool) -> None:
         """See `hypervisor.driver.Migration.expect`."""
+        if is_shared and source.backing and not Path(source.backing).exists():
+            raise MigrationRefused(
+                f"the guest's disk stands on {source.backing}, which is not at host {self._config.name}: the image of "
+                f"instance {instance_id} is another one now"
+            )
         with understood(f"making way for the guest of instance {instance_id}"):
             found = self._lifecycle.find(instance_id)
             if found is not None and _is_on(found):
@@ -184,7 +193,7 @@ class LibvirtMigration:
             flight = Flight(
                 self._config.libvirt_uri, instance_id, self._config.uri_of(order.destination), parameters, flags
             )
-            watch = Watch(flight, found, order, lambda: self._taken(maker))
+            watch = Watch(flight, found, order, lambda: self._taken(maker), lambda: _keep_alive(found, order))
             with self._going_on_if_it_stays(found, watch):
                 watch.until_over(progress)
                 if flight.error is not None and not self._is_gone(instance_id, order, maker):
@@ -340,6 +349,19 @@ def _measured(found: libvirt.virDomain) -> dict[str, Any]:
     names = {"downtime": "downtime_ms", "time_elapsed": "total_ms", "memory_total": "memory_bytes"}
     names["disk_total"] = "disk_bytes"
     return {ours: int(said[theirs]) for theirs, ours in names.items() if theirs in said}
+
+
+def _keep_alive(found: libvirt.virDomain, order: MigrationOrder) -> None:
+    """QEMU notices in seconds when the destination loses its power (`peer_sockets`)."""
+    try:
+        pid = int((_QEMU_PIDS / f"{found.name()}.pid").read_text())
+        address = order.destination_ip or socket.gethostbyname(order.destination)
+        kept = peer_sockets.keep_alive(pid, address)
+    except (OSError, ValueError) as error:
+        log.debug("no keepalive for the connections of %s: %s", found.name(), error)
+        return
+    if kept:
+        log.debug("%d connections of %s to %s have keepalive", kept, found.name(), address)
 
 
 def _disk_info(files: InstanceFiles, instance_id: str) -> dict[str, Any]:

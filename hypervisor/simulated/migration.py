@@ -99,12 +99,12 @@ class SimulatedMigration:
     ) -> DiskCopy:
         """See `hypervisor.driver.Migration.prepare`."""
         with self._faults.around("migration.prepare", progress):
-            if base is None or base.path != source.backing:
+            if base is None or Path(base.path).name != Path(source.backing).name:  # each host has another state dir
                 base = BaseImage(path="", disk_format="", virtual_size_bytes=source.disk_bytes)
             self._disks.create(guest, base, maker, progress)
             return DiskCopy.INCREMENTAL if base.path else DiskCopy.FULL
 
-    def expect(self, instance_id: str, maker: Maker) -> None:
+    def expect(self, instance_id: str, source: MigrationSource, *, is_shared: bool) -> None:
         """See `hypervisor.driver.Migration.expect`."""
         with self._faults.around("migration.expect"):
             note = self._lifecycle.note(instance_id)

@@ -49,7 +49,9 @@ class HostStep:
     """One declared step.
 
     `ask` answers {"moved": bool} for a pivot (rule R5). `once`: the step cannot see its own effect, so it is never
-    repeated (rule R10).
+    repeated (rule R10). `owed`: past the pivot, a host that is down does it when it is back, and the action does not
+    wait for that (rule R8). `on_control`: the host's control process does it, however busy the other one is; it has two
+    threads, so such a step takes seconds at most.
     """
 
     name: str
@@ -60,6 +62,8 @@ class HostStep:
     no_undo: str
     cancellable: bool
     once: bool
+    owed: bool = False
+    on_control: bool = False
 
     def task_name(self, verb: str) -> str:
         """The Celery task of `verb` ("do", "undo", "ask", "fence"), as Flower and logs show it."""
@@ -78,12 +82,14 @@ def host_step(
     no_undo: str = "",
     cancellable: bool = False,
     once: bool = False,
+    owed: bool = False,
+    on_control: bool = False,
 ) -> Callable[[Work], HostStep]:
     """Declares the function below it as a step. It has an `undo`, or `no_undo` says why it needs none."""
     if (undo is None) == (no_undo == ""):
         raise ValueError("a step has either an undo or a reason for having none")
 
     def declare(work: Work) -> HostStep:
-        return HostStep(work.__name__, role, work, undo, ask, no_undo, cancellable, once)
+        return HostStep(work.__name__, role, work, undo, ask, no_undo, cancellable, once, owed, on_control)
 
     return declare

@@ -64,8 +64,6 @@ def fetch_base(step: StepHost) -> dict[str, Any]:
     if not image.sha512 and not is_shared(step):
         return {}  # the image is long forgotten: the whole disk is copied
     base = step.driver.images.fetch(image, step.progress)
-    if is_shared(step) and base.path != source.backing:
-        raise MigrationRefused(f"the guest's disk stands on {source.backing}, and its image is at {base.path} here")
     return {"path": base.path, "disk_format": base.disk_format, "virtual_size_bytes": base.virtual_size_bytes}
 
 
@@ -106,7 +104,7 @@ def turn_guest_away(step: StepHost) -> None:
 @host_step(Role.DESTINATION, undo=turn_guest_away)
 def expect_guest(step: StepHost) -> None:
     """After it the guest may come: none of its id is here."""
-    migration_of(step).expect(step.target_id, step.maker)
+    migration_of(step).expect(step.target_id, source_of(step), is_shared=is_shared(step))
 
 
 def has_guest_moved(step: StepHost) -> dict[str, Any]:
@@ -115,7 +113,12 @@ def has_guest_moved(step: StepHost) -> dict[str, Any]:
     return {"moved": migration_of(step).has_moved(step.target_id, order_of(step), step.maker)}
 
 
-@host_step(Role.SOURCE, ask=has_guest_moved, no_undo="it is the pivot: either the guest moved, or nothing changed")
+@host_step(
+    Role.SOURCE,
+    ask=has_guest_moved,
+    no_undo="it is the pivot: either the guest moved, or nothing changed",
+    cancellable=True,
+)
 def migrate_guest(step: StepHost) -> None:
     """After it the guest is on at the destination and gone here."""
     migration_of(step).send(step.the_guest(), order_of(step), step.maker, step.progress)
@@ -128,18 +131,17 @@ def finish_guest(step: StepHost) -> dict[str, Any]:
     return {**power_state_of(step), "measured": measured}
 
 
-@host_step(Role.SOURCE, no_undo="the guest is elsewhere: forward only")
+@host_step(Role.SOURCE, no_undo="the guest is elsewhere: forward only", owed=True)
 def forget_source(step: StepHost) -> None:
     """After it nothing of the guest is left here: domain, DHCP entries, and its files unless the storage is shared."""
     migration_of(step).leave(step.target_id, step.the_guest().nics, is_shared=is_shared(step))
 
 
 # --- steering one that is on its way ----------------------------------------------------------------------------------
-# For the control queue `compute.<host>.ctl`: give both the flag of `host_step` for it when the engine has one. On the
-# usual queue they work while a thread of the worker is free.
+# On the control queue `compute.<host>.ctl`, so that a busy pool does not keep them waiting.
 
 
-@host_step(Role.SOURCE, no_undo="what was ended is not begun again")
+@host_step(Role.SOURCE, no_undo="what was ended is not begun again", on_control=True)
 def abort_migration(step: StepHost) -> dict[str, Any]:
     """After it the migration (input `of_action`) of the guest (input `instance`) heard that it is to end, if it was on
     its way."""
@@ -147,7 +149,7 @@ def abort_migration(step: StepHost) -> dict[str, Any]:
     return {"heard": migration_of(step).steer(inputs["instance"], inputs["of_action"], Wish.ABORT)}
 
 
-@host_step(Role.SOURCE, no_undo="what was hastened is not slowed down again")
+@host_step(Role.SOURCE, no_undo="what was hastened is not slowed down again", on_control=True)
 def force_migration(step: StepHost) -> dict[str, Any]:
     """After it the migration (input `of_action`) heard that it is to complete: by post-copy, or the guest paused."""
     inputs = step.inputs
