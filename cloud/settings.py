@@ -175,6 +175,19 @@ UNEXPECTED_GUEST_POLICY = env.str("UNEXPECTED_GUEST_POLICY", default="stop")  # 
 SHELVED_OFFLOAD_TIME = env.float("SHELVED_OFFLOAD_TIME", default=0.0)
 ALLOW_RESIZE_TO_SAME_HOST = env.bool("ALLOW_RESIZE_TO_SAME_HOST", default=True)
 RESIZE_CONFIRM_WINDOW = env.float("RESIZE_CONFIRM_WINDOW", default=0)  # seconds; 0: a resize waits for its user
+# --- live migration: how guests go, and when it takes too long ---
+LIVE_MIGRATION_COMPLETION_TIMEOUT = env.int(
+    "LIVE_MIGRATION_COMPLETION_TIMEOUT", default=800
+)  # s for each GiB; 0: never
+LIVE_MIGRATION_TIMEOUT_ACTION = env.str("LIVE_MIGRATION_TIMEOUT_ACTION", default="abort")  # or force_complete
+if LIVE_MIGRATION_TIMEOUT_ACTION not in ("abort", "force_complete"):
+    raise environ.ImproperlyConfigured(
+        f"LIVE_MIGRATION_TIMEOUT_ACTION is {LIVE_MIGRATION_TIMEOUT_ACTION!r}; it may be abort or force_complete"
+    )
+LIVE_MIGRATION_PERMIT_POST_COPY = env.bool("LIVE_MIGRATION_PERMIT_POST_COPY", default=False)
+LIVE_MIGRATION_PERMIT_AUTO_CONVERGE = env.bool("LIVE_MIGRATION_PERMIT_AUTO_CONVERGE", default=True)
+LIVE_MIGRATION_DOWNTIME = env.int("LIVE_MIGRATION_DOWNTIME", default=500)  # ms that a guest may stand still
+LIVE_MIGRATION_BANDWIDTH = env.int("LIVE_MIGRATION_BANDWIDTH", default=0)  # MiB/s; 0: no limit
 QUOTA_DEFAULTS = {name: int(limit) for name, limit in env.dict("QUOTA_DEFAULTS", default={}).items()}
 
 # --- logs -------------------------------------------------------------------------------------------------------------

@@ -194,6 +194,7 @@ class Agent:
                     "progress": {
                         "percent": running.percent,
                         "message": running.message,
+                        "details": running.details,
                         "is_past": running.is_past,
                     },
                 },

@@ -25,7 +25,8 @@ class HostConfig:
     libvirt_uri: str = "qemu:///system"
     virt_type: str = "auto"  # auto | kvm | qemu
     host_ip: str = "127.0.0.1"
-    migration_uri: str = "qemu+tls://%s/system"  # another host's hypervisor; %s: its address
+    migration_uri: str = "qemu+tls://%s/system"  # another host's hypervisor; %s: its address or name
+    migration_unsafe_ok: bool = False  # hosts share a directory of one local file system, which libvirt takes for two
     anti_spoofing: bool = False  # libvirt's filter clean-traffic; it made a guest's start 1.4 s longer
     heartbeat_interval: float = 10.0
     lease_renewal: float = 5.0
@@ -41,6 +42,10 @@ class HostConfig:
     def instances_dir(self) -> Path:
         """Directories of instances; equal on all hosts, and shared between them where the operator mounts it so."""
         return self.state_dir / "instances"
+
+    def uri_of(self, host: str) -> str:
+        """Where the libvirt of another host is."""
+        return self.migration_uri % host
 
     @property
     def base_dir(self) -> Path:
@@ -82,6 +87,7 @@ def from_environment() -> list[HostConfig]:
             virt_type=env.str("VIRT_TYPE", default="auto"),
             host_ip=env.str("HOST_IP", default="127.0.0.1"),
             migration_uri=env.str("MIGRATION_URI", default="qemu+tls://%s/system"),
+            migration_unsafe_ok=env.bool("MIGRATION_UNSAFE_OK", default=False),
             anti_spoofing=env.bool("ANTI_SPOOFING", default=False),
             heartbeat_interval=env.float("HEARTBEAT_INTERVAL", default=10.0),
             lease_renewal=env.float("LEASE_RENEWAL", default=5.0),

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from hypervisor.migration import CopyPlan, MigrationOrder, MigrationSource, Wish
 from hypervisor.moves import AsideDisk, DiskOrigin
 from hypervisor.spec import GuestSpec, GuestState, HostInventory, ImageSource, Maker, NicSpec, ReachSpec
 
@@ -22,7 +23,9 @@ class Progress(Protocol):
     lock_fd: int
     """File descriptor of the target's lock; child processes must inherit it (`pass_fds`), rule R3. -1: none."""
 
-    def __call__(self, percent: int | None = None, message: str = "") -> None: ...
+    def __call__(
+        self, percent: int | None = None, message: str = "", details: dict[str, Any] | None = None
+    ) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -257,6 +260,51 @@ class Moves(Protocol):
         """After it nothing is left of what that action kept."""
 
 
+class Migration(Protocol):
+    """A guest that runs goes to another host and goes on there. `describe`, `send` and `leave` are the source's part,
+    `check`, `prepare`, `expect` and `arrive` the destination's."""
+
+    def describe(self, instance_id: str) -> MigrationSource:
+        """What a destination must know of the guest that is on here. Errors: GuestNotFound."""
+
+    def check(self, guest: GuestSpec, source: MigrationSource, *, is_shared: bool) -> None:
+        """Nothing, when this host can take the guest over. Errors: MigrationRefused, with the reason."""
+
+    def prepare(
+        self, guest: GuestSpec, source: MigrationSource, base: BaseImage | None, maker: Maker, progress: Progress
+    ) -> CopyPlan:
+        """After it an empty disk of the source's size is here for the guest's to be copied into, on `base` if the
+        source's stands on that; and its config drive, made anew. Says what has to be copied. Errors: NoSpace."""
+
+    def expect(self, instance_id: str, source: MigrationSource, *, is_shared: bool) -> None:
+        """After it no guest of that id is here, so that it may come, and what its disk stands on is. Errors:
+        MigrationRefused, when a guest of that id is on here, or the shared disk's base is not."""
+
+    def turn_away(self, instance_id: str, maker: Maker) -> None:
+        """After it nothing of a guest that was on its way here under this action is left. One that has arrived is not
+        touched. Errors: MigrationFailed, when it has."""
+
+    def send(self, guest: GuestSpec, order: MigrationOrder, maker: Maker, progress: Progress) -> None:
+        """After it the guest is on at the destination, carries `maker` there, and is gone here. On an error it is on
+        here as before. Progress has `details`: the wire's memory_* and disk_* counters, in bytes. Wishes are followed.
+        Errors: MigrationFailed, MigrationAborted, MigrationTimedOut."""
+
+    def has_moved(self, instance_id: str, order: MigrationOrder, maker: Maker) -> bool:
+        """Whether the guest is on at the destination, and so no longer here. Asked at the destination itself, a yes is
+        final and a no is not: it may still be on its way. Errors: HypervisorUnreachable, when nobody can say."""
+
+    def arrive(self, guest: GuestSpec, order: MigrationOrder, maker: Maker) -> dict[str, Any]:
+        """After it the guest that came is defined here as any other, autostart off, and paused only if it is to be.
+        Gives what the hypervisor measured: `downtime_ms`, `total_ms`, `memory_bytes`, as far as it knows."""
+
+    def leave(self, instance_id: str, nics: tuple[NicSpec, ...], *, is_shared: bool) -> None:
+        """After it nothing of a guest that has gone is left here but, on shared storage, its files."""
+
+    def steer(self, instance_id: str, action_id: str, wish: Wish) -> bool:
+        """Asks the migration that `action_id` is at work on to follow `wish`; says whether it was heard. Called from
+        another process than `send`'s; returns in some seconds in any case."""
+
+
 class Console(Protocol):
     """The guest's serial console log."""
 
@@ -300,6 +348,7 @@ class Driver(Protocol):
     agent: GuestAgent
     power: Power
     moves: Moves
+    migration: Migration | None
     console: Console
     inventory: Inventory
     events: Events | None

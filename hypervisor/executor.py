@@ -38,6 +38,7 @@ class RunningStep:
     order: Order
     percent: int | None = None
     message: str = ""
+    details: dict[str, Any] | None = None
     was_renewed: bool = False
     is_past: bool = False  # it is over, and the next step of its leg has to wait in the queue
 
@@ -50,9 +51,9 @@ class StepProgress:
     running: RunningStep
     lock_fd: int = -1
 
-    def __call__(self, percent: int | None = None, message: str = "") -> None:
+    def __call__(self, percent: int | None = None, message: str = "", details: dict[str, Any] | None = None) -> None:
         """Raises Superseded when a higher turn was seen."""
-        self.running.percent, self.running.message = percent, message
+        self.running.percent, self.running.message, self.running.details = percent, message, details
         try:
             self.journal.check(self.running.order["turn"])
         except Behind as behind:

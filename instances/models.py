@@ -160,6 +160,9 @@ class MigrationStatus(models.TextChoices):
     """Where a migration is; the values are the wire's."""
 
     ACCEPTED = "accepted"
+    QUEUED = "queued"  # a live migration: these three, then post-migrating and completed
+    PREPARING = "preparing"
+    RUNNING = "running"
     PRE_MIGRATING = "pre-migrating"
     MIGRATING = "migrating"
     POST_MIGRATING = "post-migrating"

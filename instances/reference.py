@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from cloud.workflow.operation import Pivot
+from cloud.workflow.operation import Operation, Pivot
 from instances.operations import OPERATIONS
-from instances.operations.base import InstanceOperation
 from instances.states import VERBS, PowerState, VerbRule, VmState
 
 _HEAD = """# Verbs and operations
@@ -57,7 +56,7 @@ def _states(allowed: frozenset[VmState] | frozenset[PowerState], every: type[Enu
     return ", ".join(state.name.lower() for state in every if state in allowed)
 
 
-def _steps(operation: type[InstanceOperation]) -> str:
+def _steps(operation: type[Operation]) -> str:
     shown = [
         "**PIVOT**" if isinstance(item, Pivot) else f"{item.name} ({str(item.role).lower()})"
         for item in operation.steps

@@ -84,7 +84,7 @@ class ActionEvent(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     output = models.JSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
-    progress = models.JSONField(null=True, blank=True)  # {percent, message, is_past}
+    progress = models.JSONField(null=True, blank=True)  # {percent, message, details, is_past}
     # {inputs, outputs} for an OWED step and those of its host and turn after it: what they will be given (rule R8)
     owed = models.JSONField(null=True, blank=True)
     given_at = models.DateTimeField(default=timezone.now)

@@ -31,9 +31,12 @@ class QcowDisks:
     def __init__(self, files: InstanceFiles) -> None:
         self._files = files
 
-    def create(self, guest: GuestSpec, base: BaseImage, maker: Maker, progress: Progress) -> None:
-        """See `hypervisor.driver.Disks.create`."""
-        size = disk_bytes(guest, base)
+    def create(
+        self, guest: GuestSpec, base: BaseImage, maker: Maker, progress: Progress, *, size_bytes: int | None = None
+    ) -> None:
+        """See `hypervisor.driver.Disks.create`. `size_bytes`: of the disk, when it is not the flavor's; a base without
+        a path is none, and the disk stands on nothing."""
+        size = disk_bytes(guest, base) if size_bytes is None else size_bytes
         made = self._files.made(guest.instance_id)
         if made and made.is_complete and made.maker == maker and self._files.disk(guest.instance_id).exists():
             return
@@ -58,10 +61,12 @@ class QcowDisks:
 
 
 def make_overlay(path: Path, base: BaseImage, size: int, progress: Progress) -> None:
-    """After it `path` is an empty qcow2 overlay of `size` bytes on `base`. Errors: NoSpace, HypervisorFailed."""
+    """After it `path` is an empty qcow2 of `size` bytes, an overlay on `base` where that has a path. Errors: NoSpace,
+    HypervisorFailed."""
     draft = path.with_name(f"{path.name}.draft")
     draft.unlink(missing_ok=True)
-    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", base.disk_format, "-b", base.path]
+    command = ["qemu-img", "create", "-q", "-f", "qcow2"]
+    command += ["-F", base.disk_format, "-b", base.path] if base.path else []
     run_child([*command, str(draft), str(size)], progress)
     draft.chmod(0o600)
     draft.rename(path)

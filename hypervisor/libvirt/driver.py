@@ -19,6 +19,7 @@ from hypervisor.libvirt.failures import is_absent
 from hypervisor.libvirt.interfaces import LibvirtInterfaces
 from hypervisor.libvirt.inventory import LibvirtInventory
 from hypervisor.libvirt.lifecycle import LibvirtLifecycle
+from hypervisor.libvirt.migration import LibvirtMigration
 from hypervisor.libvirt.moves import LibvirtMoves
 from hypervisor.libvirt.networks import Networks
 from hypervisor.libvirt.peers import Peers
@@ -49,9 +50,9 @@ class LibvirtDriver:
         self._disk_cache = "none" if disks.can_do_direct_io(config.instances_dir) else "writeback"
         self._connection = Connection(config.libvirt_uri)
         self.images = ImageCache(config.base_dir, config.image_ca_file, files.bases_in_use)
-        self.disks = disks.QcowDisks(files)
+        self.disks = qcow = disks.QcowDisks(files)
         networks, tunnels = Networks(self._connection), Tunnels(config.host_ip)
-        self.interfaces = LibvirtInterfaces(networks, tunnels, config.state_dir / "networks")
+        self.interfaces = ports = LibvirtInterfaces(networks, tunnels, config.state_dir / "networks")
         self.kept_disks = KeptDisks(files)
         self.rescue_disks = QcowRescueDisks(files)
         self.snapshots = LibvirtSnapshots(self._connection, files, config.image_ca_file)
@@ -60,7 +61,8 @@ class LibvirtDriver:
         self.power = LibvirtPower(self._connection)
         self.moves = LibvirtMoves(files, self.images, Peers(config.migration_uri))
         self.console = LogConsole(files)
-        self.inventory = LibvirtInventory(self._connection, config, files, self._virt_type)
+        self.inventory = offer = LibvirtInventory(self._connection, config, files, self._virt_type)
+        self.migration = LibvirtMigration(self._connection, config, files, self.lifecycle, qcow, ports, offer)
         self.events = LibvirtEvents(self._connection, self.lifecycle)
 
     def close(self) -> None:

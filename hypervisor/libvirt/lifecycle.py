@@ -48,9 +48,9 @@ class LibvirtLifecycle:
     def start(self, guest: GuestSpec, maker: Maker, progress: Progress, *, replaces: bool = False) -> None:
         """See `hypervisor.driver.Lifecycle.start`."""
         with understood(f"starting the guest of instance {guest.instance_id}"):
-            found = self._find(guest.instance_id)
+            found = self.find(guest.instance_id)
             if found is not None:
-                mark = _mark(found)
+                mark = mark_of(found)
                 is_own = mark is not None and mark.maker.action_id == maker.action_id
                 if not (is_own or (replaces and mark is not None)):
                     other = f"action {mark.maker.action_id}" if mark else "nobody of this cloud"
@@ -67,9 +67,9 @@ class LibvirtLifecycle:
     def define(self, guest: GuestSpec, maker: Maker, progress: Progress) -> None:
         """See `hypervisor.driver.Lifecycle.define`. A domain that nobody of this cloud made is not touched."""
         with understood(f"defining the guest of instance {guest.instance_id}"):
-            found = self._find(guest.instance_id)
+            found = self.find(guest.instance_id)
             if found is not None:
-                mark = _mark(found)
+                mark = mark_of(found)
                 if mark is None:
                     raise HypervisorFailed(f"domain {guest.name} is there already, made by nobody of this cloud")
                 if mark.maker == maker and not found.isActive():
@@ -81,7 +81,7 @@ class LibvirtLifecycle:
     def stop(self, instance_id: str, timeout_seconds: float, progress: Progress) -> None:
         """See `hypervisor.driver.Lifecycle.stop`. A paused guest hears no ACPI: it is ended at once."""
         with understood(f"stopping the guest of instance {instance_id}"):
-            found = self._find(instance_id)
+            found = self.find(instance_id)
             if found is None or not found.isActive():
                 return
             if timeout_seconds > 0 and found.state()[0] != libvirt.VIR_DOMAIN_PAUSED:
@@ -92,11 +92,11 @@ class LibvirtLifecycle:
     def remove(self, instance_id: str, maker: Maker | None) -> None:
         """See `hypervisor.driver.Lifecycle.remove`."""
         with understood(f"removing the guest of instance {instance_id}"):
-            found = self._find(instance_id)
+            found = self.find(instance_id)
             if found is None:
                 return
             if maker is not None:
-                mark = _mark(found)
+                mark = mark_of(found)
                 if mark is None or mark.maker.action_id != maker.action_id:
                     return
             _remove(found)
@@ -105,11 +105,11 @@ class LibvirtLifecycle:
     def settle(self, instance_id: str) -> None:
         """See `hypervisor.driver.Lifecycle.settle`. Errors: HypervisorFailed, when the job does not end."""
         with understood(f"settling the guest of instance {instance_id}"):
-            found = self._find(instance_id)
+            found = self.find(instance_id)
             if found is None:
                 return
             end_copies(found)
-            if not _has_job(found):
+            if not has_job(found):
                 return
             log.warning("instance %s: ending a job that an interrupted worker left behind", instance_id)
             try:
@@ -118,7 +118,7 @@ class LibvirtLifecycle:
                 if not (is_out_of_state(error) or is_absent(error)):
                     raise
             deadline, pause = time.monotonic() + _SETTLE_SECONDS, threading.Event()
-            while _has_job(found):
+            while has_job(found):
                 if time.monotonic() >= deadline:
                     raise HypervisorFailed(f"a job on the guest of instance {instance_id} does not end")
                 pause.wait(_SETTLE_POLL)
@@ -126,7 +126,7 @@ class LibvirtLifecycle:
     def state(self, instance_id: str) -> GuestState | None:
         """See `hypervisor.driver.Lifecycle.state`."""
         with understood(f"looking at the guest of instance {instance_id}"):
-            found = self._find(instance_id)
+            found = self.find(instance_id)
             return None if found is None else _state(found)
 
     def guests(self) -> list[GuestState]:
@@ -134,7 +134,8 @@ class LibvirtLifecycle:
         with understood("listing guests"):
             return [state for found in self._connection.get().listAllDomains() if (state := _state(found))]
 
-    def _find(self, instance_id: str) -> libvirt.virDomain | None:
+    def find(self, instance_id: str) -> libvirt.virDomain | None:
+        """libvirt's domain of that id; None when there is none."""
         try:
             return self._connection.get().lookupByUUIDString(instance_id)
         except libvirt.libvirtError as error:
@@ -156,7 +157,7 @@ class LibvirtLifecycle:
         return self._connection.get().defineXML(xml)
 
 
-def _mark(found: libvirt.virDomain) -> Mark | None:
+def mark_of(found: libvirt.virDomain) -> Mark | None:
     """Whose the domain is; None when it is not of this cloud, or gone."""
     try:
         return read_mark(found.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, KILONOVA))
@@ -167,7 +168,7 @@ def _mark(found: libvirt.virDomain) -> Mark | None:
 
 
 def _state(found: libvirt.virDomain) -> GuestState | None:
-    mark = _mark(found)
+    mark = mark_of(found)
     if mark is None:
         return None
     try:
@@ -236,7 +237,8 @@ def _remove(found: libvirt.virDomain) -> None:
             raise
 
 
-def _has_job(found: libvirt.virDomain) -> bool:
+def has_job(found: libvirt.virDomain) -> bool:
+    """Whether something long is going on with it: a migration, a save."""
     try:
         return bool(found.isActive()) and found.jobInfo()[0] in (
             libvirt.VIR_DOMAIN_JOB_BOUNDED,

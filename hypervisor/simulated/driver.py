@@ -18,6 +18,7 @@ from hypervisor.simulated.images import NotedImages, SimulatedImages
 from hypervisor.simulated.interfaces import SimulatedInterfaces
 from hypervisor.simulated.inventory import SimulatedInventory
 from hypervisor.simulated.lifecycle import SimulatedLifecycle
+from hypervisor.simulated.migration import SimulatedMigration
 from hypervisor.simulated.moves import SimulatedMoves
 from hypervisor.simulated.power import SimulatedPower
 from hypervisor.simulated.snapshots import SimulatedSnapshots
@@ -37,18 +38,19 @@ class SimulatedDriver:
         fetches = os.environ.get("SIMULATED_FETCH", "0") == "1"
         cache = ImageCache(config.base_dir, config.image_ca_file, files.bases_in_use)
         self.images = SimulatedImages(cache if fetches else NotedImages(config.base_dir), self.faults)
-        self.disks = SimulatedDisks(files, self.faults)
+        self.disks = disks = SimulatedDisks(files, self.faults)
         self.kept_disks = SimulatedKeptDisks(files, self.faults)
         self.rescue_disks = SimulatedRescueDisks(files, self.faults)
         self.snapshots = SimulatedSnapshots(files, config.image_ca_file, self.faults, uploads=fetches)
-        self.interfaces = SimulatedInterfaces(ports, self.faults)
+        self.interfaces = interfaces = SimulatedInterfaces(ports, self.faults)
         self.events = SimulatedEvents()
         self.lifecycle = SimulatedLifecycle(root / "domains", files, ports, self.events, self.faults)
         self.agent = SimulatedGuestAgent(self.lifecycle, files, self.faults)
         self.power = SimulatedPower(self.lifecycle, root / "boot-id", self.faults)
         self.moves = SimulatedMoves(files, self.images, cache if fetches else None, config.base_dir, self.faults)
         self.console = LogConsole(files)
-        self.inventory = SimulatedInventory(config, files, self.lifecycle, self.faults, self.power.boot_id)
+        self.inventory = inventory = SimulatedInventory(config, files, self.lifecycle, self.faults, self.power.boot_id)
+        self.migration = SimulatedMigration(config, files, self.lifecycle, disks, interfaces, inventory, self.faults)
 
     def close(self) -> None:
         """Hands out no more events."""

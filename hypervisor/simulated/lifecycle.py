@@ -16,7 +16,7 @@ from hypervisor.simulated.events import SimulatedEvents
 from hypervisor.simulated.faults import Faults
 from hypervisor.spec import GuestSpec, GuestState, Maker
 
-RUNNING, SHUTDOWN, CRASHED = 1, 4, 6
+RUNNING, PAUSED, SHUTDOWN, CRASHED = 1, 3, 4, 6
 OFF = (SHUTDOWN, CRASHED)
 
 

@@ -9,6 +9,19 @@ from hypervisor.steps.boot import create_disk, fetch_image, plug_ports, start_gu
 from hypervisor.steps.declare import HostStep, Role, StepHost
 from hypervisor.steps.delete import remove_guest
 from hypervisor.steps.evacuate import bring_up, fetch_image_there, plug_there, provide_disk
+from hypervisor.steps.live_migration import (
+    abort_migration,
+    check_destination,
+    check_source,
+    expect_guest,
+    fetch_base,
+    finish_guest,
+    force_migration,
+    forget_source,
+    migrate_guest,
+    plug_at_destination,
+    prepare_disk,
+)
 from hypervisor.steps.memory import pause_guest, resume_guest, suspend_guest, unpause_guest
 from hypervisor.steps.move import (
     bring_base,
@@ -43,6 +56,8 @@ HOST_STEPS: tuple[HostStep, ...] = (
     *(take_snapshot, upload_snapshot, discard_snapshot),
     *(describe_disk, bring_base, check_kept_disk, stop_leaving, unplug_leaving, set_disk_aside),
     *(bring_disk, put_disk_back, plug_arriving, run_arriving, discard_kept),
+    *(check_source, check_destination, fetch_base, prepare_disk, plug_at_destination, expect_guest),
+    *(migrate_guest, finish_guest, forget_source, abort_migration, force_migration),
 )
 
 __all__ = [
@@ -50,26 +65,37 @@ __all__ = [
     "HostStep",
     "Role",
     "StepHost",
+    "abort_migration",
     "bring_base",
     "bring_disk",
     "bring_up",
+    "check_destination",
     "check_kept_disk",
+    "check_source",
     "create_disk",
     "create_rescue_disk",
     "describe_disk",
     "discard_kept",
     "discard_snapshot",
     "end_guest",
+    "expect_guest",
+    "fetch_base",
     "fetch_image",
     "fetch_image_there",
     "fetch_rescue_image",
+    "finish_guest",
+    "force_migration",
     "forget_old_disk",
+    "forget_source",
     "interrupt_guest",
+    "migrate_guest",
     "note_run",
     "pause_guest",
     "plug_arriving",
+    "plug_at_destination",
     "plug_ports",
     "plug_there",
+    "prepare_disk",
     "provide_disk",
     "put_disk_back",
     "reboot_guest",

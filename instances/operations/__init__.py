@@ -11,6 +11,8 @@ from instances.operations.delete import Delete
 from instances.operations.end_unexpected_guest import EndUnexpectedGuest
 from instances.operations.evacuate import Evacuate
 from instances.operations.hard_reboot import HardReboot
+from instances.operations.live_migration import LiveMigration
+from instances.operations.migration_control import AbortLiveMigration, ForceCompleteLiveMigration
 from instances.operations.pause import Pause
 from instances.operations.power_on_again import PowerOnAgain
 from instances.operations.reboot import Reboot
@@ -41,4 +43,5 @@ OPERATIONS = (
     *(Rebuild, Rescue, Unrescue, Evacuate),
     *(Snapshot, Backup, Shelve, ShelveOffload, Unshelve, UnshelveInPlace),
     *(Resize, Migrate, ConfirmResize, RevertResize),
+    *(LiveMigration, AbortLiveMigration, ForceCompleteLiveMigration),
 )

@@ -7,7 +7,9 @@ from instances.services.boot import BootRequest, boot_instances
 from instances.services.console import console_output
 from instances.services.delete import delete_instance, request_delete, restore_instance
 from instances.services.evacuate import evacuate_instance
+from instances.services.live_migration import live_migrate_instance
 from instances.services.lock import lock_instance, unlock_instance
+from instances.services.migration_control import abort_live_migration, force_live_migration
 from instances.services.password import change_password
 from instances.services.power import (
     hard_reboot_instance,
@@ -38,6 +40,7 @@ from instances.services.update import (
 
 __all__ = [
     "BootRequest",
+    "abort_live_migration",
     "add_tag",
     "backup_instance",
     "boot_instances",
@@ -47,7 +50,9 @@ __all__ = [
     "delete_instance",
     "delete_metadata_key",
     "evacuate_instance",
+    "force_live_migration",
     "hard_reboot_instance",
+    "live_migrate_instance",
     "lock_instance",
     "migrate_instance",
     "pause_instance",

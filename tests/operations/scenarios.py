@@ -401,4 +401,5 @@ SCENARIOS: dict[str, Callable[[World], Any]] = {
     "shelve_offload": in_state(VmState.SHELVED, services.shelve_offload_instance),
     "unshelve": in_state(VmState.SHELVED_OFFLOADED, services.unshelve_instance),
     "unshelve_in_place": in_state(VmState.SHELVED, services.unshelve_instance),
+    "live_migration": in_state(None, services.live_migrate_instance),
 }

@@ -7,16 +7,13 @@ from typing import Any
 
 from cloud.api.microversions import Microversion
 from instances.api.links import links, micros
+from instances.migration_progress import progress_of
 from instances.models import Migration, MigrationType
 from instances.ownership import UNFINISHED
+from scheduling.selectors import hypervisor_hostnames
 
-_PROGRESS = (
-    "memory_total_bytes",
-    "memory_processed_bytes",
-    "memory_remaining_bytes",
-    "disk_total_bytes",
-    "disk_processed_bytes",
-    "disk_remaining_bytes",
+_COUNTERS = tuple(
+    f"{what}_{which}_bytes" for what in ("memory", "disk") for which in ("total", "processed", "remaining")
 )
 
 
@@ -42,18 +39,28 @@ def migration(
     return shown | _newer(row, version)
 
 
-def server_migration(row: Migration, version: Microversion, hypervisors: Mapping[str, str]) -> dict[str, Any]:
-    """One of `GET /servers/{id}/migrations`: a live migration in progress, with how far it is."""
+def live_migration(row: Migration, version: Microversion) -> dict[str, Any]:
+    """A live migration that is on its way, with what its host counts of it: 0 before anything was heard."""
+    names = hypervisor_hostnames([row.source_host, row.destination_host])
+    details = (progress_of([row.action_id]).get(row.action_id) or {}).get("details") or {}
     shown: dict[str, Any] = {
         "id": row.pk,
-        **_sides(row, hypervisors),
-        "status": row.status,
         "server_uuid": str(row.instance_id),
+        "status": row.status,
+        "source_compute": row.source_host,
+        "source_node": names.get(row.source_host, row.source_host),
+        "dest_compute": row.destination_host or None,
+        "dest_node": names.get(row.destination_host, row.destination_host) or None,
+        "dest_host": None,
         "created_at": micros(row.created_at),
         "updated_at": micros(row.updated_at),
-        **{name: row.details.get(name) for name in _PROGRESS},
+        **{name: int(details.get(name, 0)) for name in _COUNTERS},
     }
-    return shown | _newer(row, version)
+    if version.minor >= 59:
+        shown["uuid"] = str(row.uuid)
+    if version.minor >= 80:
+        shown |= {"user_id": row.user_id, "project_id": row.project_id}
+    return shown
 
 
 def is_in_progress(row: Migration) -> bool:

@@ -15,6 +15,7 @@ from instances.api.views.actions import (
     deletion,
     evacuate,
     images,
+    live_migration,
     locks,
     moves,
     power,
@@ -39,6 +40,7 @@ ACTIONS: Mapping[str, Callable[[InstancesView, Instance], Response]] = MappingPr
         **images.ACTIONS,
         **shelving.ACTIONS,
         **moves.ACTIONS,
+        **live_migration.ACTIONS,
     }
 )
 
