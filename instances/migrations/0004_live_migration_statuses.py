@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('instances', '0002_lifecycle'),
+        ('instances', '0003_host_boot'),
     ]
 
     operations = [
