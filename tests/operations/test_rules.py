@@ -12,7 +12,7 @@ from cloud.errors import Abort
 from cloud.workflow import sweeps
 from cloud.workflow.models import Action, ActionEvent
 from cloud.workflow.operation import Operation, StepContext, operations
-from cloud.workflow.runner import advance, take_over
+from cloud.workflow.runner import advance, cancel, take_over
 from cloud.workflow.services import start_actions
 from cloud.workflow.states import ActionState, EventState, Verb
 from cloud.workflow.turn import Turn
@@ -108,6 +108,28 @@ def test_a_protocol_of_tomorrow_is_dropped_and_that_of_yesterday_read(world: Wor
     report = first_report(world)
     assert not advance({**report, "protocol": report["protocol"] + 1})
     assert advance({**report, "protocol": report["protocol"] - 1})
+
+
+@pytest.mark.parametrize(("operation", "verb"), [("boot", "do"), ("boot", "undo"), ("delete", "do")])
+def test_a_host_that_is_ahead_of_a_restored_database_is_caught_up_with(world: World, operation: str, verb: str) -> None:
+    """Rule R11: forward and on the way back, in every operation."""
+    if operation == "delete":
+        world.booted()
+        action = world.delete()
+    else:
+        action = world.boot()
+    world.box.step()
+    if (operation, verb) == ("boot", "undo"):
+        assert cancel(action.pk)
+    for executor in world.box.executors.values():
+        executor.journal.of(str(world.instance_id)).raise_turn(70)
+    world.box.recover()
+    action.refresh_from_db()
+    assert action.turn > 70
+    if (operation, verb) == ("boot", "undo"):
+        world.assert_undone(action, ActionState.CANCELLED)
+    else:
+        world.assert_succeeded(action)
 
 
 # --- several hosts (rule R4) ------------------------------------------------------------------------------------------
