@@ -138,6 +138,11 @@ class Operation:
         that says nothing, and the action waits for the host."""
         return None
 
+    def pivot_witnesses(self, context: StepContext) -> tuple[str, ...]:
+        """Hosts that see whether the pivot happened while its own host is down. Their yes counts; their no does not:
+        what was begun may still be at work."""
+        return ()
+
     def began(self, context: StepContext) -> None:
         """Called in the transaction that accepts the action's first turn."""
 

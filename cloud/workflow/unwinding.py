@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from cloud.workflow.giving import Giving, Item
-from cloud.workflow.models import ActionEvent
+from cloud.workflow.models import ActionEvent, Host
 from cloud.workflow.operation import ConductorStep
 from cloud.workflow.states import ActionState, EventState, Verb
 
@@ -70,18 +70,30 @@ class Unwinding(Giving):
             self._give(host, [(pivot, step, Verb.ASK)])
             return True
         moved = self.operation.moved_when_fenced(self.context(), name) if host.is_fenced else None
-        if moved is None:
-            self._wait_for(name, step)
+        witness = self._witness(pivot)
+        if moved is not None:
+            self._after_answer(self._answer_for(host, pivot, {"moved": moved, "fenced": True}))
+        elif witness is not None:
+            self._give(witness, [(pivot, step, Verb.ASK)])
         else:
-            output = {"moved": moved, "fenced": True}
-            said = self.log.add(
-                step, pivot, Verb.ASK, EventState.DONE, host=name, generation=host.generation, output=output
-            )
-            self._after_answer(said)
+            self._wait_for(name, step)
         return True
 
+    def _witness(self, pivot: int) -> Host | None:
+        """A host that is up and may have seen the pivot, whose own host is down. One that said no is asked again: later
+        it may say yes."""
+        names = self.operation.pivot_witnesses(self.context())
+        return Host.objects.filter(name__in=names, is_up=True).exclude(name__in=self.log.in_doubt(pivot)).first()
+
+    def _answer_for(self, host: Host, pivot: int, output: dict[str, Any]) -> ActionEvent:
+        """What is known of the pivot without its host's own word, as that host's answer."""
+        step = self._host_step(pivot)
+        state, generation = EventState.DONE, host.generation
+        return self.log.add(step, pivot, Verb.ASK, state, host=host.name, generation=generation, output=output)
+
     def _after_answer(self, asked: ActionEvent) -> None:
-        """Moved: forward. Not moved: back. Neither said: asked again."""
+        """Moved: forward. Not moved: back, but for a witness's no, after which the action waits. Neither said: asked
+        again."""
         moved = (asked.output or {}).get("moved")
         if not isinstance(moved, bool):
             asked.state, asked.error = EventState.FAILED, {"code": "step.unknown", "message": "It did not say."}
@@ -89,6 +101,12 @@ class Unwinding(Giving):
             self._wait(self.log.failures(asked.seq, asked.verb, asked.host))
             return
         log.info("%s on %s: %s", asked.name, asked.host, "it has moved" if moved else "it has not moved")
+        doubted = next(iter(self.log.in_doubt(asked.seq)), None)
+        if doubted is not None:  # a witness spoke for the pivot's own host
+            if not moved:
+                self._wait_for(doubted, self._host_step(asked.seq))
+                return
+            self._answer_for(self._host(doubted), asked.seq, {"moved": True, "witness": asked.host})
         self.action.asking, self.action.attempts = False, 0
         if moved:
             self.action.unwind_reason, self.action.fault = "", None

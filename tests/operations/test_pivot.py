@@ -442,3 +442,29 @@ def test_a_delete_over_an_unanswered_pivot_whose_host_is_down_ends(world: World)
     world.box.power_on("h1")
     world.assert_deleted(deletion)
     assert world.box.executors["h1"].carry(*message.args)["status"] == "refused"  # type: ignore[index]
+
+
+# --- who else may know ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_a_witness_that_saw_it_ends_the_doubt_and_one_that_did_not_does_not(
+    world: World, monkeypatch: pytest.MonkeyPatch, moves: bool
+) -> None:
+    monkeypatch.setattr(Move, "pivot_witnesses", lambda self, context: ("h2",))
+    action, message = at_the_pivot(world)
+    if moves:
+        world.box.executors["h1"].carry(*message.args)  # its answer is lost
+    world.box.power_off("h1")
+    silent(action)
+    world.box.run()
+    asked = ActionEvent.objects.get(action=action, verb=Verb.ASK, host="h2")
+    assert (asked.state, asked.output) == (EventState.DONE, {"moved": moves})
+    action.refresh_from_db()
+    assert action.state == ActionState.RUNNING
+    assert action.asking != moves
+    world.box.power_on("h1")
+    if moves:
+        assert_moved(world, action)
+    else:
+        assert_unmoved(world, action)
