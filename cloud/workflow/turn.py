@@ -70,11 +70,7 @@ class Turn(Unwinding):
         silent = self._close_open({"code": "lease.expired", "message": why})
         if spends_attempt:
             self.action.attempts += 1
-        if self.action.asking and silent and self._is_late():
-            self._stuck(describe(HostSilent(why)), silent[0].name, silent[0].host)
-        elif self.action.asking:
-            self.decide()
-        elif silent and (self.action.attempts >= settings.STEP_ATTEMPTS or self._is_late()):
+        if silent and (self.action.attempts >= settings.STEP_ATTEMPTS or self._is_late()):
             self._give_up(describe(HostSilent(why)), silent[0])
         else:
             self.decide()
