@@ -74,8 +74,8 @@ def observe_heartbeat(host: Host, message: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class _Boot:
-    """The boot of a host that a heartbeat speaks of. It is new until every instance there is as it should be: whoever is
-    killed in between, or fails for the host goes away again, is made up for at the next heartbeat."""
+    """The boot of a host that a heartbeat speaks of. It is new until every instance there is as it should be: whoever
+    is killed in between, or fails for the host goes away again, is made up for at the next heartbeat."""
 
     host: str
     boot_id: str
