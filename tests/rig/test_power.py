@@ -155,6 +155,8 @@ def test_what_happens_behind_the_clouds_back_is_noticed(rig: Rig, boot: Boot) ->
 
     rig.virsh("h1", "shutdown", server, "--mode", "acpi")
     wait_power(rig, server, "SHUTOFF", SHUTDOWN)
+    wait_for("the guest to be off", lambda: rig.where(server) == {"h1": "shut off"}, 60)
+    assert actions(rig, server) == ["create"]
 
     rig.virsh("h1", "start", server)
     wait_for("the guest to be ended again", lambda: rig.where(server) == {"h1": "shut off"}, 180)
