@@ -29,7 +29,7 @@ from instances.transitions import compare_and_set
 
 log = logging.getLogger(__name__)
 
-_COLUMNS = ("pk", "vm_state", "power_state", "previous_vm_state")
+_COLUMNS = ("pk", "vm_state", "power_state", "previous_vm_state", "updated_at")
 _ABSENT = Sight(power_state=PowerState.NOSTATE)
 
 
@@ -65,7 +65,8 @@ def observe_heartbeat(host: Host, message: dict[str, Any]) -> None:
         if finding is None:
             continue
         is_undecided |= bool(finding.operation)
-        if _is_current(host, values["pk"], guest, seen_at):
+        is_newer = values["updated_at"] < seen_at  # than what an event told, or a verb made of it
+        if is_newer and _is_current(host, values["pk"], guest, seen_at):
             _carry_out(host, values["pk"], row, finding)
         else:
             is_undecided = True  # the next look decides

@@ -23,6 +23,10 @@ from tests.contract.tiny_guest import TinyGuest, running, wait_for
 
 pytestmark = pytest.mark.real
 
+FILL = b"""#!/bin/sh
+dd if=/dev/urandom of=/data/full bs=64k count=96 conv=fsync
+echo "tiny: filled"
+"""
 SAVE_DIR = Path("/var/lib/libvirt/qemu/save")
 
 
@@ -146,3 +150,34 @@ def test_a_guest_that_hears_no_acpi_is_ended_after_the_time(libvirt_host: Libvir
     state = libvirt_host.driver.lifecycle.state(deaf.instance_id)
     assert state is not None
     assert (state.power_state, state.reason) == (4, "destroyed")
+
+
+@pytest.fixture
+def cramped_host(real_libvirt: str, state_dir: Path) -> Iterator[LibvirtHost]:
+    """A host with 3 MiB of room for the disks of its instances."""
+    instances = state_dir / "instances"
+    instances.mkdir(mode=0o711)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m,mode=711", "tmpfs", str(instances)], check=True)
+    host = load_host("libvirt", state_dir)
+    assert isinstance(host, LibvirtHost)
+    try:
+        yield host
+    finally:
+        host.clean()
+        subprocess.run(["umount", "-l", str(instances)], check=True)
+
+
+def test_a_guest_whose_disk_cannot_grow_is_paused_says_why_and_runs_on_when_it_can(cramped_host: LibvirtHost) -> None:
+    with running(cramped_host, FILL, is_booted=False) as guest:
+
+        def seen() -> tuple[int, str]:
+            state = cramped_host.driver.lifecycle.state(guest.id)
+            assert state is not None
+            return state.power_state, state.reason
+
+        wait_for("the pause", lambda: seen() == (3, "io_error"), guest.console)
+        larger = ["mount", "-o", "remount,size=40m", str(cramped_host.config.instances_dir)]
+        subprocess.run(larger, check=True)
+        cramped_host.driver.power.unpause(guest.id)
+        wait_for("the rest of what it writes", lambda: "tiny: filled" in guest.console(), guest.console)
+        assert seen() == (1, "")

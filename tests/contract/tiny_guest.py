@@ -98,7 +98,7 @@ def wait_for(what: str, is_there: Any, told: Any, seconds: float = BOOT_SECONDS)
 
 
 @contextmanager
-def running(host: LibvirtHost) -> Iterator[TinyGuest]:
+def running(host: LibvirtHost, user_data: bytes = _WATCH_NMI, *, is_booted: bool = True) -> Iterator[TinyGuest]:
     """A tiny guest without a network on `host`, booted."""
     file = image_file()
     content = file.read_bytes()
@@ -114,7 +114,7 @@ def running(host: LibvirtHost) -> Iterator[TinyGuest]:
         )
         spec = specs.guest(image=image, memory_mib=96)
         assert spec.config_drive is not None
-        watch = base64.b64encode(_WATCH_NMI).decode()
+        watch = base64.b64encode(user_data).decode()
         # Other runs of these tests on this machine remove what is called "contract-…".
         spec = dataclasses.replace(spec, name=f"power-{spec.instance_id[:8]}")
         spec = dataclasses.replace(spec, config_drive=dataclasses.replace(spec.config_drive, user_data_b64=watch))
@@ -123,7 +123,8 @@ def running(host: LibvirtHost) -> Iterator[TinyGuest]:
     host.driver.lifecycle.start(spec, specs.maker(), specs.Listener())
     guest = TinyGuest(host, spec)
     try:
-        guest.wait_for_boot(1)
+        if is_booted:
+            guest.wait_for_boot(1)
         yield guest
     finally:
         host.driver.lifecycle.remove(spec.instance_id, None)

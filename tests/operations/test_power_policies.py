@@ -169,6 +169,20 @@ def test_a_look_from_before_the_last_verb_changes_nothing(world: World) -> None:
     assert own_actions(world) == []
 
 
+def test_a_look_from_before_an_event_changes_nothing(world: World) -> None:
+    sent: list[dict[str, Any]] = []
+    host = world.instance().host
+    agent = Agent(world.box.configs[host], world.box.executors[host], lambda _, message: sent.append(message))
+    agent.look()  # it runs
+    world.guest_becomes(PowerState.SHUTDOWN, "shutdown")
+    tell(world, "shutdown")
+    sent.clear()
+    agent.beat()
+    hosts.heartbeat(sent[0])
+    assert states(world) == (VmState.STOPPED, PowerState.SHUTDOWN, None)
+    assert own_actions(world) == []
+
+
 # --- hosts ------------------------------------------------------------------------------------------------------------
 
 
