@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -29,8 +30,13 @@ def let_go(rig: Rig, host: str, server: str, *, keeps_disk: bool) -> None:
     """What the host does with the answer to its hello (rule R6), done by hand: it may be done twice."""
     code = ABANDON.format(server=server, keeps_disk=keeps_disk)
     settings = rig.host(host).settings
-    environment = [f"KILONOVA_ENV_FILE={settings.compute_env_file}", f"PYTHONPATH={ROOT}"]
-    rig.run(host, "env", *environment, str(ROOT / ".venv" / "bin" / "python"), "-c", code)
+    # Nothing of the test run's own environment: it names another state directory.
+    environment = [
+        f"KILONOVA_ENV_FILE={settings.compute_env_file}",
+        f"PYTHONPATH={ROOT}",
+        f"PATH={os.defpath}:/usr/sbin",
+    ]
+    rig.run(host, "env", "-i", *environment, str(ROOT / ".venv" / "bin" / "python"), "-c", code)
 
 
 def crash(rig: Rig, host: str) -> None:
