@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,45 @@ def images_of(rig: Rig, server: str) -> dict[str, dict[str, Any]]:
 
 def delete_images(rig: Rig, *names: str) -> None:
     rig.openstack("image", "delete", *names)
+
+
+@contextmanager
+def no_image_store(rig: Rig) -> Iterator[None]:
+    """While inside it the image service can keep nothing."""
+    store = rig.state_dir / "images"
+    aside = store.with_name("images-aside")
+    store.rename(aside)
+    store.write_text("in the way")
+    try:
+        yield
+    finally:
+        store.unlink()
+        aside.rename(store)
+
+
+def steps_of(rig: Rig, server: str, action: str) -> list[dict[str, Any]]:
+    """The steps of the server's latest action of that name."""
+    actions = rig.call("GET", f"/servers/{server}/os-instance-actions").json()["instanceActions"]
+    request = next(row["request_id"] for row in actions if row["action"] == action)
+    shown = rig.call("GET", f"/servers/{server}/os-instance-actions/{request}").json()
+    return sorted(shown["instanceAction"]["events"], key=lambda step: step["start_time"])
+
+
+def what_went_wrong(rig: Rig, server: str) -> str:
+    """The words of every step that failed, of the latest action."""
+    actions = rig.call("GET", f"/servers/{server}/os-instance-actions").json()["instanceActions"]
+    assert actions[0]["message"] == "Error"
+    return "; ".join(step["details"] or "" for step in steps_of(rig, server, actions[0]["action"]))
+
+
+def say_times(rig: Rig, server: str, *actions: str) -> None:
+    """Prints how long each step took."""
+    for action in actions:
+        times = []
+        for step in steps_of(rig, server, action):
+            begun, ended = (datetime.fromisoformat(step[name]) for name in ("start_time", "finish_time"))
+            times.append(f"{step['event']} {(ended - begun).total_seconds() * 1000:.0f} ms")
+        print(f"\n{action}: {', '.join(times)}")
 
 
 def source_of(rig: Rig, host: str, server: str) -> str:
@@ -129,6 +169,7 @@ def test_a_shelved_server_has_nothing_on_any_host_and_comes_back_on_another_with
     unshelved = time.monotonic() - began
     print(f"\nshelve and offload {shelved:.1f} s, unshelve {unshelved:.1f} s by the client")
     rig.wait_status(server, "ACTIVE")
+    say_times(rig, server, "shelve", "shelveOffload", "unshelve")
     assert rig.where(server) == {"h1": "running"}
     rig.guest_says(server, BOOTED)
     assert rig.boots(server) == 2
@@ -143,25 +184,15 @@ def test_a_shelved_server_has_nothing_on_any_host_and_comes_back_on_another_with
 def test_a_snapshot_that_the_image_service_refuses_leaves_the_guest_and_no_image(rig: Rig, boot: Boot) -> None:
     server = boot("unlucky", "h1")
     disk, files = source_of(rig, "h1", server), rig.files("h1", server)
-    taken = rig.directory("h1", server) / "made.json"
-    store = rig.state_dir / "images"
-    aside = store.with_name("images-aside")
-    store.rename(aside)
-    store.write_text("in the way: no image can be kept")
-    try:
+    with no_image_store(rig):
         rig.act(server, "createImage", {"name": "never"})
         rig.wait_status(server, "ACTIVE")
-    finally:
-        store.unlink()
-        aside.rename(store)
-    assert taken.exists()
     assert images_of(rig, server) == {}
-    fault = rig.openstack_json("server", "event", "list", server)[0]
-    assert fault["Action"] == "createImage"
+    assert "store cannot be written" in what_went_wrong(rig, server)
     assert source_of(rig, "h1", server) == disk
     assert rig.files("h1", server) == files
     rig.guest_says(server, TICK, after=len(rig.console(server)))
-    assert "blockjob" not in rig.virsh("h1", "blockjob", server, "vda", "--info").lower().replace("no current", "")
+    assert "No current block job" in rig.virsh("h1", "blockjob", server, "vda", "--info")
     assert rig.invariants() == []
 
 
@@ -178,3 +209,32 @@ def test_a_worker_killed_in_the_middle_of_a_live_snapshot_makes_it_after_all(rig
     assert not [name for name in rig.files("h2", server) if "snapshot" in name]
     assert rig.boots(server) == 1
     delete_images(rig, "after-all")
+
+
+def test_a_shelve_and_an_unshelve_that_fail_leave_the_server_as_it_was(rig: Rig, boot: Boot) -> None:
+    server = boot("stubborn", "h1")
+    with no_image_store(rig):
+        rig.act(server, "shelve")
+        rig.wait_status(server, "ACTIVE")
+    assert "store cannot be written" in what_went_wrong(rig, server)
+    assert images_of(rig, server) == {}
+    assert rig.where(server) == {"h1": "running"}
+    wait_for("a second boot", lambda: rig.boots(server) == 2, 300)
+    rig.act(server, "shelve")
+    rig.wait_status(server, "SHELVED_OFFLOADED")
+    (image,) = images_of(rig, server).values()
+    stored = rig.state_dir / "images" / image["ID"]
+    good = stored.read_bytes()
+    stored.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    rig.act(server, "unshelve")
+    rig.wait_status(server, "SHELVED_OFFLOADED")
+    assert "another SHA-512" in what_went_wrong(rig, server)
+    assert list(images_of(rig, server)) == ["stubborn-shelved"]
+    assert rig.where(server) == {}
+    assert [rig.files(host, server) for host in rig.hosts] == [[], [], []]
+    assert rig.invariants() == []
+    stored.write_bytes(good)
+    rig.act(server, "unshelve")
+    rig.wait_status(server, "ACTIVE")
+    wait_for("a third boot", lambda: "boots=3" in rig.console(server), 300)
+    assert images_of(rig, server) == {}
