@@ -25,7 +25,7 @@ class HostConfig:
     libvirt_uri: str = "qemu:///system"
     virt_type: str = "auto"  # auto | kvm | qemu
     host_ip: str = "127.0.0.1"
-    migration_uri: str = "qemu+tls://%s/system"  # another host's hypervisor; %s: its address
+    migration_uri: str = "qemu+tls://%s/system"  # another host's libvirt; %s is its name
     anti_spoofing: bool = False  # libvirt's filter clean-traffic; it made a guest's start 1.4 s longer
     heartbeat_interval: float = 10.0
     lease_renewal: float = 5.0

@@ -80,9 +80,19 @@ def release_ports(*, instance_id: UUID, action_id: UUID | None = None) -> None:
     bound.filter(made_by__isnull=True).update(**_UNBOUND, updated_at=timezone.now())
 
 
-def move_ports(*, instance_id: UUID, host: str) -> None:
-    """After it all ports of the instance are bound to `host`; their addresses stay. May run twice."""
-    _moved(list(Port.objects.filter(device_id=str(instance_id), bound_by__isnull=False)), host)
+def prepare_move(*, instance_id: UUID, to_host: str, action_id: UUID) -> None:
+    """After it the instance's ports are wanted at `to_host` as well as where they are bound: to be called before
+    `to_host` plugs them. Nothing has to be noted while a network lives on each host by itself. May run twice."""
+
+
+@transaction.atomic(savepoint=False)
+def move_ports(*, instance_id: UUID, to_host: str, action_id: UUID) -> None:
+    """After it the instance's ports are bound to `to_host` alone, with their MACs and addresses. May run twice."""
+    _moved(list(Port.objects.filter(device_id=str(instance_id), bound_by__isnull=False)), to_host)
+
+
+def abandon_move(*, instance_id: UUID) -> None:
+    """After it the instance's ports are wanted only where they are bound: the undo of `prepare_move`. May run twice."""
 
 
 _UNBOUND: dict[str, Any] = {

@@ -18,14 +18,7 @@ from django.utils import timezone
 from cloud.errors import BadRequest, Conflict, NotFound
 from cloud.networks import addressing
 from cloud.networks.allocation import Allocator, Choice, FixedIpInUse, FixedIpRefused, NoAddressLeft
-from cloud.networks.binding import (
-    DEVICE_OWNER,
-    PortTaken,
-    allocate_ports,
-    move_ports,
-    release_ports,
-    write_ports,
-)
+from cloud.networks.binding import DEVICE_OWNER, PortTaken, allocate_ports, release_ports, write_ports
 from cloud.networks.models import Network, NetworkMode, Port, PortAddress, Subnet
 
 __all__ = [
@@ -40,7 +33,6 @@ __all__ = [
     "delete_network",
     "delete_port",
     "delete_subnet",
-    "move_ports",
     "release_ports",
     "update_network",
     "update_port",

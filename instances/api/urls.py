@@ -56,8 +56,6 @@ urlpatterns = [
     _at(f"{_SERVER}/os-security-groups", interfaces.SecurityGroupsView),
     _at(f"{_SERVER}/os-instance-actions", instance_actions.InstanceActionsView),
     _at(f"{_SERVER}/os-instance-actions/<request_id>", instance_actions.InstanceActionView),
-    _at(f"{_SERVER}/migrations", migrations.ServerMigrationsView),
-    _at(f"{_SERVER}/migrations/<migration_id>", migrations.ServerMigrationView),
     _at("os-migrations", migrations.MigrationsView),
     _at("flavors", flavors.FlavorsView),
     _at("flavors/detail", flavors.FlavorsDetailView),

@@ -7,18 +7,18 @@ from typing import Any
 from cloud.workflow.operation import StepContext, step
 from hypervisor.steps import Role
 from instances.models import Instance
-from instances.ownership import consumers_of
 from instances.states import TaskState
 from instances.steps.row import change_instance, instance_of
+from instances.unfinished_moves import consumers_of
 from scheduling import claims
 from scheduling.request_spec import RequestSpec
 from scheduling.scheduler import select_hosts
 from scheduling.selectors import zones_of
 
 
-def request_spec(instance: Instance, excluded: dict[str, str], barred: dict[str, str] | None = None) -> RequestSpec:
-    """What the scheduler is asked for an instance; `excluded`: hosts on which this request failed, and why; `barred`:
-    those that it must not go to, and why."""
+def request_spec(instance: Instance, excluded: dict[str, str], ruled_out: dict[str, str] | None = None) -> RequestSpec:
+    """What the scheduler is asked for an instance; `excluded`: hosts on which this request failed, and why;
+    `ruled_out`: those that it must not go to, and why."""
     return RequestSpec(
         instance_id=instance.pk,
         project_id=instance.project_id,
@@ -29,7 +29,7 @@ def request_spec(instance: Instance, excluded: dict[str, str], barred: dict[str,
         host=instance.forced_host or None,
         hypervisor_hostname=instance.forced_hypervisor or None,
         excluded=excluded,
-        barred=barred or {},
+        ruled_out=ruled_out or {},
         image_properties=instance.image_properties,
         extra_specs=instance.extra_specs,
         hints=instance.scheduler_hints,

@@ -17,9 +17,9 @@ from cloud.workflow.states import ActionState
 from hypervisor.errors import NoSpace
 from instances import services
 from instances.models import Fault, Flavor, Instance, Migration, MigrationStatus
-from instances.ownership import instances_that_may_be_on
 from instances.states import PowerState, VmState
 from instances.sweeps import confirm_overdue_resizes
+from instances.unfinished_moves import instances_that_may_be_on
 from scheduling.models import Allocation, ComputeNode
 from tests.operations.cloud_in_a_box import CloudInABox
 from tests.operations.scenarios import World

@@ -1,4 +1,4 @@
-"""GET /os-migrations, and what a server is in the middle of: GET /servers/{id}/migrations."""
+"""GET /os-migrations."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from django.http import QueryDict
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cloud.api.microversions import served
 from cloud.api.paging import page
 from cloud.api.policy import require_admin
-from cloud.errors import BadRequest, NotFound
+from cloud.errors import BadRequest
 from instances.api.links import next_links
-from instances.api.serializers import migrations as serializers
+from instances.api.serializers import migration_list as serializers
 from instances.api.server_filters import flag, moment
 from instances.api.views.base import InstancesView
-from instances.models import Flavor, Migration, MigrationType
-from instances.ownership import UNFINISHED
+from instances.models import Flavor, Migration
 from instances.selectors import instance_key
 from scheduling.selectors import hypervisor_hostnames
 
@@ -70,43 +68,6 @@ class MigrationsView(InstancesView):
         flavors = dict(Flavor.objects.filter(flavorid__in=ids).values_list("flavorid", "pk")) if ids else {}
         hypervisors = _hypervisors(rows)
         return [serializers.migration(row, self.version, flavors, hypervisors) for row in rows]
-
-
-class ServerMigrationsView(InstancesView):
-    """GET /servers/{id}/migrations: the live migration that the server is in, if it is in one."""
-
-    @served("2.23")
-    def get(self, request: Request, server_id: str) -> Response:
-        require_admin(self.caller, "listing a server's migrations")
-        rows = list(in_progress(self.instance(server_id).pk))
-        hypervisors = _hypervisors(rows)
-        shown = [serializers.server_migration(row, self.version, hypervisors) for row in rows]
-        return Response({"migrations": shown})
-
-
-class ServerMigrationView(InstancesView):
-    """GET /servers/{id}/migrations/{migration id}."""
-
-    @served("2.23")
-    def get(self, request: Request, server_id: str, migration_id: str) -> Response:
-        require_admin(self.caller, "reading a server's migration")
-        row = migration_in_progress(self.instance(server_id).pk, migration_id)
-        return Response({"migration": serializers.server_migration(row, self.version, _hypervisors([row]))})
-
-
-def in_progress(instance_id: Any) -> QuerySet[Migration]:
-    """The live migrations of the instance that are under way."""
-    return Migration.objects.filter(instance_id=instance_id, type=MigrationType.LIVE, status__in=UNFINISHED)
-
-
-def migration_in_progress(instance_id: Any, migration_id: str) -> Migration:
-    """The one of that number; NotFound for any other, and for one that is over."""
-    row = None
-    if migration_id.isdecimal() and len(migration_id) <= 18:
-        row = in_progress(instance_id).filter(pk=int(migration_id)).first()
-    if row is None:
-        raise NotFound(f"Migration {migration_id[:80]} for server {instance_id} is not live-migration in progress.")
-    return row
 
 
 def _narrowed(rows: QuerySet[Migration], query: QueryDict, minor: int) -> QuerySet[Migration]:

@@ -1,4 +1,4 @@
-"""A migration as the wire shows it: in the list of all of them, and as the one that a server is in."""
+"""A migration in the list of all of them, as each microversion shows it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,7 @@ from typing import Any
 from cloud.api.microversions import Microversion
 from instances.api.links import links, micros
 from instances.models import Migration, MigrationType
-from instances.ownership import UNFINISHED
-
-_PROGRESS = (
-    "memory_total_bytes",
-    "memory_processed_bytes",
-    "memory_remaining_bytes",
-    "disk_total_bytes",
-    "disk_processed_bytes",
-    "disk_remaining_bytes",
-)
+from instances.unfinished_moves import UNFINISHED
 
 
 def migration(
@@ -42,22 +33,8 @@ def migration(
     return shown | _newer(row, version)
 
 
-def server_migration(row: Migration, version: Microversion, hypervisors: Mapping[str, str]) -> dict[str, Any]:
-    """One of `GET /servers/{id}/migrations`: a live migration in progress, with how far it is."""
-    shown: dict[str, Any] = {
-        "id": row.pk,
-        **_sides(row, hypervisors),
-        "status": row.status,
-        "server_uuid": str(row.instance_id),
-        "created_at": micros(row.created_at),
-        "updated_at": micros(row.updated_at),
-        **{name: row.details.get(name) for name in _PROGRESS},
-    }
-    return shown | _newer(row, version)
-
-
 def is_in_progress(row: Migration) -> bool:
-    """A live migration under way: the only kind that a server's own migrations show."""
+    """A live migration under way: the only kind that has a resource of its own."""
     return row.type == MigrationType.LIVE and row.status in UNFINISHED
 
 

@@ -14,15 +14,17 @@ from django.utils import timezone
 
 from instances.models import Instance, Migration, MigrationStatus
 
-UNFINISHED: Final = (
-    MigrationStatus.ACCEPTED,
-    MigrationStatus.PRE_MIGRATING,
-    MigrationStatus.MIGRATING,
-    MigrationStatus.POST_MIGRATING,
-    MigrationStatus.FINISHED,
-    MigrationStatus.CONFIRMING,
-    MigrationStatus.REVERTING,
+_OVER: Final = frozenset(
+    {
+        MigrationStatus.CONFIRMED,
+        MigrationStatus.REVERTED,
+        MigrationStatus.COMPLETED,
+        MigrationStatus.CANCELLED,
+        MigrationStatus.FAILED,
+        MigrationStatus.ERROR,
+    }
 )
+UNFINISHED: Final = tuple(status for status in MigrationStatus if status not in _OVER)
 
 
 def instances_that_may_be_on(host: str) -> set[UUID]:
