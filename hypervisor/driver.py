@@ -222,7 +222,7 @@ class Power(Protocol):
 
 class Moves(Protocol):
     """Disks that go to another host, or stay aside while a larger one is tried. The guest is off, except for
-    `describe`. `peer` is the address of the host that set the disk aside; "": its storage is this host's own."""
+    `describe`. `peer` is the name of the host that set the disk aside; "": its storage is this host's own."""
 
     def describe(self, instance_id: str) -> DiskOrigin:
         """What the system disk is and what it stands on; reads only, also while the guest runs.

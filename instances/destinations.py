@@ -62,12 +62,14 @@ def destination_spec(
     """What the scheduler is asked for the instance's next host: `host`, which an admin named, or any that will do.
     `failed`: hosts on which this migration failed already, with what they said."""
     nodes = ComputeNode.objects.filter(host__in=[host, source.host]) if host else ComputeNode.objects.all()
-    barred = {node.host: reason for node in nodes if (reason := why_not(node, source, block_migration=block_migration))}
+    ruled_out = {
+        node.host: reason for node in nodes if (reason := why_not(node, source, block_migration=block_migration))
+    }
     spec = request_spec(instance, failed or {})
     return dataclasses.replace(
         spec,
         host=host,
         hypervisor_hostname=None,  # what the boot was forced to was for the boot
         zone=None if host else spec.zone,
-        barred=barred,
+        ruled_out=ruled_out,
     )

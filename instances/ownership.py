@@ -1,67 +1,18 @@
-"""Which hosts may hold something of an instance, and under which names it holds room there.
-
-An instance is on the host of its row; while it moves, and until a resize or cold migration is confirmed or reverted,
-the other side of its migration keeps what it may go back to.
-"""
+"""Which guests are a host's own: asked when it says hello, so that no guest runs where its instance is not any more."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
-from uuid import UUID
-
-from django.db.models import Q
-from django.utils import timezone
 
 from cloud.workflow.models import Host
-from instances.models import Instance, Migration, MigrationStatus, MigrationType
-
-UNFINISHED: Final = (
-    MigrationStatus.ACCEPTED,
-    MigrationStatus.PRE_MIGRATING,
-    MigrationStatus.MIGRATING,
-    MigrationStatus.POST_MIGRATING,
-    MigrationStatus.FINISHED,
-    MigrationStatus.CONFIRMING,
-    MigrationStatus.REVERTING,
-)
-
-
-def instances_that_may_be_on(host: str) -> set[UUID]:
-    """The instances of which `host` may keep anything: its own, and those that a migration which is not over moves from
-    there or to there; of an evacuation the new side alone. What a host has of any other is a leftover."""
-    own = Instance.objects.filter(host=host, deleted_at=None).values_list("pk", flat=True)
-    sides = (Q(source_host=host) & ~Q(type=MigrationType.EVACUATION)) | Q(destination_host=host)
-    moving = Migration.objects.filter(sides, status__in=UNFINISHED, instance__deleted_at=None)
-    return {*own, *moving.values_list("instance_id", flat=True)}
+from instances.models import Instance
+from instances.unfinished_moves import instances_that_may_be_on
 
 
 def owned_guests(host: Host, guests: Sequence[str]) -> set[str]:
-    """Those of `guests` that belong on `host` when it says hello: their instance is there, or a move that is not over
-    keeps a place there; or it is not known, and then the guest is nobody's to remove. What was evacuated is lost to
-    the host that it left."""
+    """Those of `guests` that belong on `host`: their instance is there, or a move that is not over keeps a place there;
+    or it is not known, and then the guest is nobody's to remove. What was evacuated is lost to the host that it left.
+    """
     known = {str(pk) for pk in Instance.objects.filter(pk__in=guests).values_list("pk", flat=True)}
     own = {str(pk) for pk in instances_that_may_be_on(host.name)}
     return (set(guests) & own) | (set(guests) - known)
-
-
-def hosts_of_moves(instance_id: UUID) -> list[str]:
-    """Both hosts of each migration of the instance that is not over."""
-    rows = Migration.objects.filter(instance_id=instance_id, status__in=UNFINISHED)
-    sides = rows.order_by("pk").values_list("source_host", "destination_host")
-    return list(dict.fromkeys(host for pair in sides for host in pair if host))
-
-
-def consumers_of(instance_id: UUID) -> list[UUID]:
-    """Who may hold room for the instance: itself, and each of its migrations."""
-    moves = Migration.objects.filter(instance_id=instance_id).order_by("pk")
-    return [instance_id, *moves.values_list("uuid", flat=True)]
-
-
-def end_moves(instance_id: UUID) -> None:
-    """The instance is gone: a migration that waited is confirmed by that, nobody can go back; one under way failed."""
-    rows = Migration.objects.filter(instance_id=instance_id)
-    now = timezone.now()
-    waiting = rows.filter(status__in=[MigrationStatus.FINISHED, MigrationStatus.CONFIRMING])
-    waiting.update(status=MigrationStatus.CONFIRMED, updated_at=now)
-    rows.filter(status__in=UNFINISHED).update(status=MigrationStatus.ERROR, updated_at=now)

@@ -12,7 +12,8 @@ class RequestSpec:
     """One instance that needs a host.
 
     `host` and `hypervisor_hostname` are named by an admin and win over weights and zones, not over capacity. `excluded`
-    are hosts that failed this request already, with the reason; `barred` those that it must not go to, with theirs.
+    are hosts that failed this request already, with the reason; `ruled_out` hosts that will not do for a reason that is
+    the caller's, which is a sentence.
     """
 
     instance_id: UUID
@@ -24,7 +25,7 @@ class RequestSpec:
     host: str | None = None
     hypervisor_hostname: str | None = None
     excluded: dict[str, str] = field(default_factory=dict)
-    barred: dict[str, str] = field(default_factory=dict)
+    ruled_out: dict[str, str] = field(default_factory=dict)
     image_properties: dict[str, Any] = field(default_factory=dict)
     extra_specs: dict[str, Any] = field(default_factory=dict)
     hints: dict[str, Any] = field(default_factory=dict)

@@ -132,12 +132,3 @@ def share_storage(host: str, other: str) -> bool:
         return True
     ids = list(ComputeNode.objects.filter(host__in=[host, other]).values_list("storage_id", flat=True))
     return len(ids) == 2 and ids[0] == ids[1] != ""
-
-
-def address_of(host: str) -> str:
-    """Under which address other hosts reach this one: its HOST_IP, or its name where that was left at the loopback."""
-    node = ComputeNode.objects.filter(host=host).first()
-    if node is None:
-        return host
-    is_usable = node.host_ip and not node.host_ip.startswith("127.") and node.host_ip != "::1"
-    return node.host_ip if is_usable else node.hypervisor_hostname or host

@@ -24,24 +24,24 @@ _TRIES = 3  # against others who make or end the pool of the same directory
 
 
 class Peers:
-    """The other hosts. `uri` is `MIGRATION_URI`, with %s for a host's address."""
+    """The other hosts. `uri` is `MIGRATION_URI`, with %s for a host's name."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
 
-    def read(self, address: str, path: str, doing: str) -> Generator[bytes, None, None]:
-        """The bytes of the file `path` of the host at `address`, in pieces. `doing` begins the message of what fails.
+    def read(self, host: str, path: str, doing: str) -> Generator[bytes, None, None]:
+        """The bytes of the file `path` of the host at `host`, in pieces. `doing` begins the message of what fails.
 
         Errors: PeerUnreachable, whatever it was that went wrong there.
         """
         try:
-            yield from self._read(address, PurePosixPath(path))
+            yield from self._read(host, PurePosixPath(path))
         except libvirt.libvirtError as error:
-            raise PeerUnreachable(f"{doing} from {address}: {error.get_error_message() or error}") from error
+            raise PeerUnreachable(f"{doing} from {host}: {error.get_error_message() or error}") from error
 
-    def _read(self, address: str, file: PurePosixPath) -> Iterator[bytes]:
+    def _read(self, host: str, file: PurePosixPath) -> Iterator[bytes]:
         run_event_loop()
-        connection = libvirt.open(self._uri % address)
+        connection = libvirt.open(self._uri % host)
         try:
             connection.setKeepAlive(*_KEEPALIVE)
             pool = _pool(connection, str(file.parent))

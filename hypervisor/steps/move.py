@@ -3,7 +3,7 @@
 The guest is off in between. What it was stays aside at the host that it left, under the id of the action that moved it,
 until a later action puts it back or discards it. Inputs: `guest` as it arrives and `leaving` as it leaves (specs);
 `was_on`: whether it ran before; `runs`: whether it is to run; `source` and `destination`: host names; `peer`: the
-address of the source, "" when its storage is the destination's own; `aside_of`: the action that set aside what is put
+name of the source, "" when its storage is the destination's own; `aside_of`: the action that set aside what is put
 back, or discarded unless `discards_of` names another one. Each undo stands above its step.
 """
 

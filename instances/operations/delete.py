@@ -11,11 +11,11 @@ from cloud.workflow.operation import PIVOT, StepContext
 from hypervisor.spec import encode
 from hypervisor.steps import Role, remove_guest
 from instances.operations.base import InstanceOperation
-from instances.ownership import end_moves
 from instances.states import PowerState
 from instances.steps.images import drop_images
 from instances.steps.networking import release_ports
 from instances.steps.placement import release_claims
+from instances.unfinished_moves import end_moves
 
 
 class Delete(InstanceOperation):

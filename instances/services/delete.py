@@ -12,12 +12,12 @@ from cloud.api.policy import Caller, require_member
 from cloud.workflow.models import Action
 from cloud.workflow.services import supersede
 from instances.models import Instance
-from instances.ownership import hosts_of_moves
 from instances.selectors import no_such_instance
 from instances.services.lock import check_lock
 from instances.services.verb import start_verb
 from instances.states import VERBS
 from instances.transitions import compare_and_set
+from instances.unfinished_moves import hosts_of_moves
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from cloud.images.models import Image, ImageStatus
-from cloud.networks import services as networks
+from cloud.networks import binding as networks
 from cloud.workflow.operation import StepContext, step
 from hypervisor.steps import Role
 from instances.models import Migration, MigrationStatus, MigrationType
@@ -23,7 +23,7 @@ from scheduling import claims
 from scheduling.explain import NoValidHost
 from scheduling.request_spec import RequestSpec
 from scheduling.scheduler import select_hosts
-from scheduling.selectors import address_of, share_storage, zones_of
+from scheduling.selectors import share_storage, zones_of
 
 
 def migration_of(step: StepContext) -> Migration:
@@ -45,10 +45,10 @@ def move_spec(migration: Migration, excluded: dict[str, str]) -> RequestSpec:
     but the one that it must leave."""
     arriving = resized(migration.instance, migration.details["new"])
     arriving.forced_host, arriving.forced_hypervisor = migration.details.get("host") or "", ""
-    return request_spec(arriving, excluded, barred=_barred(migration))
+    return request_spec(arriving, excluded, ruled_out=_ruled_out(migration))
 
 
-def _barred(migration: Migration) -> dict[str, str]:
+def _ruled_out(migration: Migration) -> dict[str, str]:
     if migration.type == MigrationType.MIGRATION:
         return {migration.source_host: "The instance is on it, and a migration is to another host."}
     if not settings.ALLOW_RESIZE_TO_SAME_HOST:
@@ -60,9 +60,9 @@ def _barred(migration: Migration) -> dict[str, str]:
 def select_destination(step: StepContext) -> dict[str, Any]:
     """The hosts that fit, best first. Raises NoValidHost with the reason of every host."""
     spec = move_spec(migration_of(step), step.excluded)
-    candidates = [host for host in select_hosts(spec).candidates if host not in spec.barred]
+    candidates = [host for host in select_hosts(spec).candidates if host not in spec.ruled_out]
     if not candidates:
-        raise NoValidHost(f"No valid host was found. {next(iter(spec.barred.values()))}")
+        raise NoValidHost(f"No valid host was found. {next(iter(spec.ruled_out.values()))}")
     return {"candidates": candidates}
 
 
@@ -84,28 +84,32 @@ def claim_destination(step: StepContext) -> dict[str, Any]:
     spec = move_spec(migration, step.excluded)
     host = claims.claim(spec, step.outputs["select_destination"]["candidates"], action_id=step.action.pk)
     change_migration(step, destination_host=host, status=MigrationStatus.MIGRATING)
-    address = "" if host == source else address_of(source)
+    other = "" if host == source else source
     image = Image.objects.filter(pk=instance_of(step).image_id, status=ImageStatus.ACTIVE)
     return {
         "host": host,
         "zone": zones_of([host]).get(host, ""),
-        "peer": "" if share_storage(host, source) else address,
-        "base_peer": address,
+        "peer": "" if share_storage(host, source) else other,
+        "base_peer": other,
         "has_image": bool(migration.instance.image_id) and image.exists(),
     }
 
 
 def move_ports_back(step: StepContext) -> None:
     """After it the instance's ports are bound to the host that it left."""
-    networks.move_ports(instance_id=step.target_id, to_host=instance_of(step).host, action_id=step.action.pk)
+    _move_ports(step, instance_of(step).host)
+
+
+def _move_ports(step: StepContext, host: str) -> None:
+    """The guest is off: its ports are wanted at one host only, and the others are told before it plugs them."""
+    networks.prepare_move(instance_id=step.target_id, to_host=host, action_id=step.action.pk)
+    networks.move_ports(instance_id=step.target_id, to_host=host, action_id=step.action.pk)
 
 
 @step(undo=move_ports_back)
 def move_ports(step: StepContext) -> None:
     """After it the instance's ports are bound to the host where it arrives; their addresses stay."""
-    networks.move_ports(
-        instance_id=step.target_id, to_host=step.outputs["claim_destination"]["host"], action_id=step.action.pk
-    )
+    _move_ports(step, step.outputs["claim_destination"]["host"])
 
 
 @step(no_undo="it is the last step: nothing can fail after it")
@@ -130,7 +134,7 @@ def settle_resized(step: StepContext) -> None:
 @step(undo=move_ports_back)
 def return_ports(step: StepContext) -> None:
     """After it the instance's ports are bound to the host that it goes back to."""
-    networks.move_ports(instance_id=step.target_id, to_host=migration_of(step).source_host, action_id=step.action.pk)
+    _move_ports(step, migration_of(step).source_host)
 
 
 @step(no_undo="the guest is back where it was, and what it was elsewhere is discarded from here on")

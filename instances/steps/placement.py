@@ -7,9 +7,9 @@ from typing import Any
 from cloud.workflow.operation import StepContext, step
 from hypervisor.steps import Role
 from instances.models import Instance
-from instances.ownership import consumers_of
 from instances.states import TaskState
 from instances.steps.row import change_instance, instance_of
+from instances.unfinished_moves import consumers_of
 from scheduling import claims
 from scheduling.request_spec import RequestSpec
 from scheduling.scheduler import select_hosts
@@ -21,10 +21,10 @@ def request_spec(
     excluded: dict[str, str],
     destination: dict[str, Any] | None = None,
     *,
-    barred: dict[str, str] | None = None,
+    ruled_out: dict[str, str] | None = None,
 ) -> RequestSpec:
-    """What the scheduler is asked for an instance; `excluded`: hosts on which this request failed, and why; `barred`:
-    those that it must not go to, and why.
+    """What the scheduler is asked for an instance; `excluded`: hosts on which this request failed, and why;
+    `ruled_out`: those that it must not go to, and why.
 
     `destination`: {"zone", "host"} of a verb that was told anew where to go; None: what the boot was told.
     """
@@ -40,7 +40,7 @@ def request_spec(
         host=where.get("host") or None,
         hypervisor_hostname=where.get("hypervisor") or None,
         excluded=excluded,
-        barred=barred or {},
+        ruled_out=ruled_out or {},
         image_properties=instance.image_properties,
         extra_specs=instance.extra_specs,
         hints=instance.scheduler_hints,

@@ -1,4 +1,4 @@
-"""Skips hosts that already failed this request, and those that it must not go to."""
+"""Skips hosts that already failed this request, and those that the caller ruled out."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from scheduling.request_spec import RequestSpec
 
 
 def why_not(host: HostState, spec: RequestSpec) -> str | None:
-    """The reason of the failure, or why the host is barred."""
-    if host.host in spec.barred:
-        return spec.barred[host.host]
+    """The reason of the failure, or the caller's."""
+    if host.host in spec.ruled_out:
+        return spec.ruled_out[host.host]
     reason = spec.excluded.get(host.host)
     return None if reason is None else f"It failed this request already: {reason or 'no reason given'}."
 
 
 def sql(spec: RequestSpec) -> Q:
-    """The hosts that are neither excluded nor barred."""
-    out = sorted({*spec.excluded, *spec.barred})
-    return ~Q(host__in=out) if out else Q()
+    """The hosts that are neither excluded nor ruled out."""
+    skipped = {*spec.excluded, *spec.ruled_out}
+    return ~Q(host__in=sorted(skipped)) if skipped else Q()

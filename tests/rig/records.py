@@ -14,7 +14,7 @@ from django.db.models import F
 from cloud.workflow.models import Action
 from cloud.workflow.states import LIVE
 from instances.models import Instance, Migration
-from instances.ownership import UNFINISHED
+from instances.unfinished_moves import UNFINISHED
 from scheduling.models import Allocation, ComputeNode
 sizes = ("vcpus", "memory_mib", "disk_gib")
 print("ROWS " + json.dumps({

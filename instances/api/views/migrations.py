@@ -1,4 +1,4 @@
-"""GET /os-migrations, and what a server is in the middle of: GET /servers/{id}/migrations."""
+"""GET /os-migrations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cloud.api.paging import page
 from cloud.api.policy import require_admin
 from cloud.errors import BadRequest
 from instances.api.links import next_links
-from instances.api.serializers import migrations as serializers
+from instances.api.serializers import migration_list as serializers
 from instances.api.server_filters import flag, moment
 from instances.api.views.base import InstancesView
 from instances.models import Flavor, Migration

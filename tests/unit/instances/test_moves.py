@@ -324,24 +324,12 @@ def test_a_wrong_query_is_400(admin: Wire, server: Instance, query: str) -> None
 
 
 def test_only_admins_list_migrations(ann: Wire, server: Instance) -> None:
-    for path in ("os-migrations", f"servers/{server.pk}/migrations", f"servers/{server.pk}/migrations/1"):
-        assert ann.get(f"{API}/{path}", **at("2.80")).status_code == 403
+    assert ann.get(f"{API}/os-migrations", **at("2.80")).status_code == 403
 
 
-def test_a_servers_own_migrations_are_the_live_ones_under_way(admin: Wire, server: Instance) -> None:
+def test_only_a_live_migration_under_way_has_a_link(admin: Wire, server: Instance) -> None:
     over = resized(server)
-    live = resized(server, type=MigrationType.LIVE, status=MigrationStatus.MIGRATING, details={"memory_total_bytes": 7})
-    url = f"{API}/servers/{server.pk}/migrations"
-    (shown,) = admin.get(url, **at("2.80")).json()["migrations"]
-    assert (shown["id"], shown["server_uuid"], shown["memory_total_bytes"]) == (live.pk, str(server.pk), 7)
-    assert admin.get(f"{url}/{live.pk}", **at("2.23")).json()["migration"].keys() == shown.keys() - {
-        "uuid",
-        "user_id",
-        "project_id",
-    }
-    for wrong in (over.pk, "x", "9" * 30):
-        assert admin.get(f"{url}/{wrong}", **at("2.23")).status_code == 404
-    assert admin.get(url, **at("2.22")).status_code == 404
+    live = resized(server, type=MigrationType.LIVE, status=MigrationStatus.MIGRATING)
     listed = {row["id"]: row for row in admin.get(f"{API}/os-migrations", **at("2.23")).json()["migrations"]}
-    assert "links" in listed[live.pk]
+    assert listed[live.pk]["links"][0]["href"].endswith(f"/servers/{server.pk}/migrations/{live.pk}")
     assert "links" not in listed[over.pk]

@@ -19,7 +19,7 @@ BY_NAME = {item.name: item for item in FILTERS}
     [
         ("retry", {}, {"excluded": {"h1": "no space"}}, "It failed this request already: no space."),
         ("retry", {}, {"excluded": {"h1": ""}}, "It failed this request already: no reason given."),
-        ("retry", {}, {"barred": {"h1": "It is there."}, "excluded": {"h1": "x"}}, "It is there."),
+        ("retry", {}, {"ruled_out": {"h1": "It is there."}, "excluded": {"h1": "x"}}, "It is there."),
         ("availability_zone", {}, {"zone": "east"}, "Zone east is needed, the host is in zone nova."),
         (
             "ram",
@@ -65,7 +65,7 @@ def test_an_admin_may_name_a_disabled_host() -> None:
         {"disk_gib": 60},
         {"vcpus": 5},
         {"excluded": {"plain": "x", "full": "y"}},
-        {"excluded": {"plain": "x"}, "barred": {"full": "y"}},
+        {"excluded": {"plain": "x"}, "ruled_out": {"full": "y"}},
         {"memory_mib": 8192, "vcpus": 8, "disk_gib": 100},
     ],
 )
