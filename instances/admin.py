@@ -8,12 +8,13 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from cloud.api.policy import ADMIN, Caller
 from cloud.errors import CloudError
 from cloud.workflow.admin import ReadOnlyAdmin, timeline
 from cloud.workflow.models import Action
-from instances.models import Fault, Flavor, FlavorAccess, Instance, KeyPair, Quota, QuotaClass
-from instances.services import delete_instance
+from instances.migration_admin import MigrationAdmin
+from instances.models import Fault, Flavor, FlavorAccess, Instance, KeyPair, Migration, Quota, QuotaClass
+from instances.operators import caller_of
+from instances.services import delete_instance, live_migrate_instance
 from instances.states import PowerState
 
 
@@ -39,7 +40,7 @@ class InstanceAdmin(ReadOnlyAdmin):
     search_fields = ("=id", "display_name", "=project_id", "host")
     date_hierarchy = "created_at"
     inlines = (FaultInline,)
-    actions = ("delete_instances",)
+    actions = ("delete_instances", "live_migrate_instances")
     list_per_page = 50
     show_full_result_count = False
     fieldsets = (
@@ -79,26 +80,27 @@ class InstanceAdmin(ReadOnlyAdmin):
     @admin.action(description="Delete the chosen instances", permissions=["operate"])
     def delete_instances(self, request: HttpRequest, chosen: QuerySet[Instance]) -> None:
         """Deletes through the service, as the operator."""
-        caller = _caller(request)
+        self._each(request, chosen, delete_instance, "deleting")
+
+    @admin.action(
+        description="Live migrate the chosen instances, each to a host that suits it", permissions=["operate"]
+    )
+    def live_migrate_instances(self, request: HttpRequest, chosen: QuerySet[Instance]) -> None:
+        """Migrates through the service, as the operator; progress and buttons are on the migrations' page."""
+        self._each(request, chosen, live_migrate_instance, "migrating")
+
+    def _each(self, request: HttpRequest, chosen: QuerySet[Instance], service: Any, doing: str) -> None:
+        caller = caller_of(request)
         for instance in chosen:
             try:
-                delete_instance(caller=caller, instance=instance)
+                service(caller=caller, instance=instance)
             except CloudError as error:
                 self.message_user(request, f"{instance}: {error.message}", messages.ERROR)
             else:
-                self.message_user(request, f"{instance}: deleting")
+                self.message_user(request, f"{instance}: {doing}")
 
 
-def _caller(request: HttpRequest) -> Caller:
-    user = request.user
-    return Caller(
-        user_id=str(user.pk),
-        user_name=user.get_username(),
-        user_domain_id="default",
-        project_id=None,
-        project_name=None,
-        roles=frozenset({ADMIN}),
-    )
+admin.site.register(Migration, MigrationAdmin)
 
 
 @admin.register(Fault)

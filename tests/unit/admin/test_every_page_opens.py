@@ -20,7 +20,7 @@ from cloud.images.models import ImageMember
 from cloud.workflow.models import ActionEvent, HostQuery
 from cloud.workflow.services import start_actions
 from cloud.workflow.states import EventState
-from instances.models import Fault, FlavorAccess, KeyPair, Quota, QuotaClass
+from instances.models import Fault, FlavorAccess, KeyPair, Migration, Quota, QuotaClass
 from scheduling.claims import claim
 from tests.unit.identity.wire import Wire
 from tests.unit.instances.conftest import make_flavor, make_image, make_instance, make_network
@@ -69,6 +69,7 @@ def rows(operator: Client) -> None:
         user_id="u" * 32,
         parameters={},
     )
+    Migration.objects.create(instance=instance, action_id=action.pk, type="live-migration", project_id=project.pk)
     now = timezone.now()
     ActionEvent.objects.create(
         **{"action": action, "seq": 0, "name": "destroy_guest", "role": "HOST", "host": "h1", "turn": 1},
@@ -114,7 +115,13 @@ def test_an_instances_page_shows_its_timeline(operator: Client, rows: None) -> N
 
 
 @pytest.mark.parametrize(
-    ("page", "action"), [("instances/instance", "delete_instances"), ("workflow/action", "cancel_actions")]
+    ("page", "action"),
+    [
+        ("instances/instance", "delete_instances"),
+        ("instances/instance", "live_migrate_instances"),
+        ("instances/migration", "force_complete"),
+        ("workflow/action", "cancel_actions"),
+    ],
 )
 def test_staff_who_are_no_superusers_may_look_and_not_act(client: Client, page: str, action: str, db: None) -> None:
     bootstrap(admin_password=PASSWORD)
