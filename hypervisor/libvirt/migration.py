@@ -171,8 +171,7 @@ class LibvirtMigration:
             if not found.isPersistent():
                 self._connection.get().defineXML(marked(found.XMLDesc(_KEPT_XML), maker))
             found.setAutostart(0)
-            if found.isActive() and found.state()[0] == libvirt.VIR_DOMAIN_PAUSED and not order.is_paused:
-                found.resume()  # it was paused at the source to get here
+            _let_run(found, order)
             return _measured(found)
 
     # --- the source's part ---
@@ -187,6 +186,7 @@ class LibvirtMigration:
                 if self.has_moved(instance_id, order, maker):
                     return
                 raise GuestNotFound(f"the guest of instance {instance_id} is not on at host {self._config.name}")
+            _let_run(found, order)
             flags, parameters = self._terms(found, order, maker)
             with contextlib.suppress(libvirt.libvirtError):  # an old QEMU keeps its own
                 found.migrateSetMaxDowntime(order.downtime_ms)
@@ -211,6 +211,7 @@ class LibvirtMigration:
             if order.destination == self._config.name:
                 return found is not None and _is_made_by(found, maker) and _is_on(found)
             if found is not None and _is_on(found):
+                _let_run(found, order)
                 return False
             with self._peer(order) as peer:
                 there = _look_up(peer, instance_id)
@@ -329,6 +330,12 @@ def _has_life(found: libvirt.virDomain) -> bool:
     if state == libvirt.VIR_DOMAIN_PAUSED:
         return reason not in _ON_ITS_WAY
     return state in (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED)
+
+
+def _let_run(found: libvirt.virDomain, order: MigrationOrder) -> None:
+    """After it a guest that was paused to get it across, and by a worker that may have been killed since, runs on."""
+    if not order.is_paused and found.isActive() and found.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+        found.resume()
 
 
 def _unless_gone(look: Callable[[], bool], otherwise: bool) -> bool:
