@@ -61,6 +61,7 @@ _ON_ITS_WAY = (
     libvirt.VIR_DOMAIN_PAUSED_STARTING_UP,
     libvirt.VIR_DOMAIN_PAUSED_POSTCOPY,
 )
+_SPLIT = libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED
 
 
 class LibvirtMigration:
@@ -205,11 +206,16 @@ class LibvirtMigration:
 
     def has_moved(self, instance_id: str, order: MigrationOrder, maker: Maker) -> bool:
         """See `hypervisor.driver.Migration.has_moved`. A guest that is on at the source has not, for libvirt lets only
-        one of the two go on; one that is split by a post-copy has."""
+        one of the two go on. One whose post-copy broke is at neither: an error, for a person."""
         with understood(f"asking where the guest of instance {instance_id} is"):
             found = self._lifecycle.find(instance_id)
             if order.destination == self._config.name:
                 return found is not None and _is_made_by(found, maker) and _is_on(found)
+            if found is not None and found.isActive() and _paused_for(found) == _SPLIT:
+                raise HypervisorFailed(
+                    f"the guest of instance {instance_id} is split over host {self._config.name} and host "
+                    f"{order.destination}: its post-copy migration broke. A person has to recover or end it there"
+                )
             if found is not None and _is_on(found):
                 _let_run(found, order)
                 return False
@@ -326,16 +332,22 @@ def _is_on(found: libvirt.virDomain) -> bool:
 def _has_life(found: libvirt.virDomain) -> bool:
     if not found.isActive():
         return False
-    state, reason = found.state()
-    if state == libvirt.VIR_DOMAIN_PAUSED:
+    reason = _paused_for(found)
+    if reason is not None:
         return reason not in _ON_ITS_WAY
-    return state in (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED)
+    return found.state()[0] in (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED)
 
 
 def _let_run(found: libvirt.virDomain, order: MigrationOrder) -> None:
     """After it a guest that was paused to get it across, and by a worker that may have been killed since, runs on."""
-    if not order.is_paused and found.isActive() and found.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+    if not order.is_paused and found.isActive() and _paused_for(found) == libvirt.VIR_DOMAIN_PAUSED_USER:
         found.resume()
+
+
+def _paused_for(found: libvirt.virDomain) -> int | None:
+    """libvirt's reason why it is paused; None when it is not."""
+    state, reason = found.state()
+    return int(reason) if state == libvirt.VIR_DOMAIN_PAUSED else None
 
 
 def _unless_gone(look: Callable[[], bool], otherwise: bool) -> bool:
