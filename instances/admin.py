@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from cloud.workflow.admin import ReadOnlyAdmin, timeline
 from cloud.workflow.models import Action
 from instances.admin_verbs import verb_actions
+from instances.migration_admin import MigrationAdmin
 from instances.models import Fault, Flavor, FlavorAccess, Instance, KeyPair, Migration, Quota, QuotaClass
 from instances.states import PowerState
 
@@ -83,24 +84,7 @@ class FaultAdmin(ReadOnlyAdmin):
     search_fields = ("=instance__id", "message")
 
 
-@admin.register(Migration)
-class MigrationAdmin(ReadOnlyAdmin):
-    """Moves of instances: from where to where, in which size, and how far they are."""
-
-    list_display = ("created_at", "instance", "type", "status", "source_host", "destination_host", "new_flavor_id")
-    list_filter = ("type", "status")
-    list_select_related = ("instance",)
-    search_fields = ("=instance__id", "source_host", "destination_host")
-    date_hierarchy = "created_at"
-    readonly_fields = ("timeline",)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.is_staff  # type: ignore[union-attr]
-
-    @admin.display(description="the action that began it, and its steps")
-    def timeline(self, migration: Migration) -> str:
-        """The action with its steps."""
-        return timeline(Action.objects.filter(pk=migration.action_id)) or "–"
+admin.site.register(Migration, MigrationAdmin)
 
 
 class FlavorAccessInline(admin.TabularInline):

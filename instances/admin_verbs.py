@@ -10,10 +10,10 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from cloud.api.policy import ADMIN, Caller
 from cloud.errors import CloudError
 from instances import services
 from instances.models import Instance
+from instances.operators import caller_of
 from instances.states import VmState
 
 Service = Callable[..., Any]
@@ -22,7 +22,20 @@ Service = Callable[..., Any]
 VERBS: tuple[tuple[str, str, Service], ...] = (
     ("start_instances", "Start", services.start_instance),
     ("stop_instances", "Stop", services.stop_instance),
+    ("reboot_instances", "Reboot (soft)", services.reboot_instance),
     ("hard_reboot_instances", "Reboot (hard)", services.hard_reboot_instance),
+    ("pause_instances", "Pause", services.pause_instance),
+    ("unpause_instances", "Unpause", services.unpause_instance),
+    ("suspend_instances", "Suspend", services.suspend_instance),
+    ("resume_instances", "Resume", services.resume_instance),
+    ("shelve_instances", "Shelve", services.shelve_instance),
+    ("shelve_offload_instances", "Shelve: take off the host", services.shelve_offload_instance),
+    ("unshelve_instances", "Unshelve", services.unshelve_instance),
+    ("unrescue_instances", "Unrescue", services.unrescue_instance),
+    ("live_migrate_instances", "Live migrate", services.live_migrate_instance),
+    ("migrate_instances", "Migrate (cold)", services.migrate_instance),
+    ("confirm_resize", "Confirm the move", services.confirm_resize),
+    ("revert_resize", "Revert the move", services.revert_resize),
     ("lock_instances", "Lock", services.lock_instance),
     ("unlock_instances", "Unlock", services.unlock_instance),
     ("restore_instances", "Restore (deleted softly)", services.restore_instance),
@@ -40,7 +53,7 @@ def verb_actions() -> tuple[Any, ...]:
 def _action(name: str, label: str, service: Service) -> Any:
     @admin.action(description=f"{label}: the chosen instances", permissions=["operate"])
     def act(model_admin: Any, request: HttpRequest, chosen: QuerySet[Instance]) -> None:
-        caller = operator(request)
+        caller = caller_of(request)
         for instance in chosen:
             try:
                 service(caller=caller, instance=instance)
@@ -51,16 +64,3 @@ def _action(name: str, label: str, service: Service) -> Any:
 
     act.__name__ = name
     return act
-
-
-def operator(request: HttpRequest) -> Caller:
-    """The console's user as a caller of services: an admin."""
-    user = request.user
-    return Caller(
-        user_id=str(user.pk),
-        user_name=user.get_username(),
-        user_domain_id="default",
-        project_id=None,
-        project_name=None,
-        roles=frozenset({ADMIN}),
-    )

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from cloud.api.policy import Caller
 from cloud.errors import CloudError
 from cloud.workflow.admin import ReadOnlyAdmin, timeline
 from cloud.workflow.models import Action
 from instances.migration_progress import progress_of
 from instances.models import Migration
+from instances.operators import caller_of
 from instances.services import abort_live_migration, force_live_migration
 
 _MIB = 1024**2
 
 
 class MigrationAdmin(ReadOnlyAdmin):
-    """Migrations; what is done to them goes through the same services as the API. `caller` makes a caller of a
-    request's user."""
+    """Migrations; what is done to them goes through the same services as the API."""
 
     list_display = ("id", "instance", "type", "status", "progress", "source_host", "destination_host", "created_at")
     list_filter = ("type", "status", "source_host", "destination_host")
@@ -31,7 +29,6 @@ class MigrationAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     actions = ("abort", "force_complete")
     readonly_fields = ("progress", "timeline")
-    caller: Callable[[HttpRequest], Caller]
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.is_staff  # type: ignore[union-attr]
@@ -68,7 +65,7 @@ class MigrationAdmin(ReadOnlyAdmin):
         self._each(request, chosen, force_live_migration, "completing")
 
     def _each(self, request: HttpRequest, chosen: QuerySet[Migration], service: Any, doing: str) -> None:
-        caller = type(self).caller(request)
+        caller = caller_of(request)
         for migration in chosen:
             try:
                 service(caller=caller, migration=migration)

@@ -7,11 +7,8 @@ worker asks the destination's libvirtd where the guest is, and does nothing else
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import socket
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,14 +19,24 @@ from hypervisor.config import HostConfig
 from hypervisor.driver import BaseImage, Progress
 from hypervisor.errors import GuestNotFound, HypervisorFailed, HypervisorUnreachable
 from hypervisor.instance_files import InstanceFiles
-from hypervisor.libvirt import peer_sockets
 from hypervisor.libvirt.connection import Connection
 from hypervisor.libvirt.disks import QcowDisks
-from hypervisor.libvirt.failures import is_absent, is_lost, understood
+from hypervisor.libvirt.failures import is_lost, understood
 from hypervisor.libvirt.flight import Flight, Watch, end_job, within
 from hypervisor.libvirt.interfaces import LibvirtInterfaces
 from hypervisor.libvirt.inventory import LibvirtInventory
-from hypervisor.libvirt.lifecycle import LibvirtLifecycle, has_job, mark_of
+from hypervisor.libvirt.lifecycle import LibvirtLifecycle, has_job
+from hypervisor.libvirt.travelling import (
+    SPLIT,
+    disk_info,
+    is_made_by,
+    is_on,
+    keep_alive,
+    let_run,
+    look_up,
+    measured,
+    paused_for,
+)
 from hypervisor.libvirt.xml.travel import cpu_of, marked
 from hypervisor.migration import (
     CopyPlan,
@@ -45,7 +52,6 @@ from hypervisor.spec import GuestSpec, Maker, NicSpec
 log = logging.getLogger(__name__)
 
 _PEER_SECONDS = 10.0
-_QEMU_PIDS = Path("/run/libvirt/qemu")  # <domain>.pid, of the system's libvirtd
 _LIVE_XML = libvirt.VIR_DOMAIN_XML_MIGRATABLE | libvirt.VIR_DOMAIN_XML_SECURE
 _KEPT_XML = _LIVE_XML | libvirt.VIR_DOMAIN_XML_INACTIVE
 _FLAGS = (
@@ -54,12 +60,6 @@ _FLAGS = (
     | libvirt.VIR_MIGRATE_PERSIST_DEST
     | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
     | libvirt.VIR_MIGRATE_ABORT_ON_ERROR
-)
-# A guest that is paused for one of these is on its way, and not yet (or no longer) its host's to run.
-_ON_ITS_WAY = (
-    libvirt.VIR_DOMAIN_PAUSED_MIGRATION,
-    libvirt.VIR_DOMAIN_PAUSED_STARTING_UP,
-    libvirt.VIR_DOMAIN_PAUSED_POSTCOPY,
 )
 
 
@@ -93,7 +93,7 @@ class LibvirtMigration:
             found = self._lifecycle.find(instance_id)
             if found is None or not found.isActive():
                 raise GuestNotFound(f"the guest of instance {instance_id} is not on at host {self._config.name}")
-            disk = _disk_info(self._files, instance_id)
+            disk = disk_info(self._files, instance_id)
             offered = self._inventory.read()
             return MigrationSource(
                 storage_id=offered.storage_id,
@@ -148,7 +148,7 @@ class LibvirtMigration:
             )
         with understood(f"making way for the guest of instance {instance_id}"):
             found = self._lifecycle.find(instance_id)
-            if found is not None and _is_on(found):
+            if found is not None and is_on(found):
                 raise MigrationRefused(f"a guest of instance {instance_id} is on at host {self._config.name} already")
             self._lifecycle.remove(instance_id, None)
 
@@ -156,9 +156,9 @@ class LibvirtMigration:
         """See `hypervisor.driver.Migration.turn_away`."""
         with understood(f"turning the guest of instance {instance_id} away"):
             found = self._lifecycle.find(instance_id)
-            if found is None or not _is_made_by(found, maker):
+            if found is None or not is_made_by(found, maker):
                 return
-            if _is_on(found):
+            if is_on(found):
                 raise MigrationFailed(f"the guest of instance {instance_id} has arrived at host {self._config.name}")
             self._lifecycle.remove(instance_id, maker)
 
@@ -166,14 +166,13 @@ class LibvirtMigration:
         """See `hypervisor.driver.Migration.arrive`."""
         with understood(f"receiving the guest of instance {guest.instance_id}"):
             found = self._lifecycle.find(guest.instance_id)
-            if found is None or not _is_made_by(found, maker):
+            if found is None or not is_made_by(found, maker):
                 raise HypervisorFailed(f"the guest of instance {guest.instance_id} is not at host {self._config.name}")
             if not found.isPersistent():
                 self._connection.get().defineXML(marked(found.XMLDesc(_KEPT_XML), maker))
             found.setAutostart(0)
-            if found.isActive() and found.state()[0] == libvirt.VIR_DOMAIN_PAUSED and not order.is_paused:
-                found.resume()  # it was paused at the source to get here
-            return _measured(found)
+            let_run(found, order)
+            return measured(found)
 
     # --- the source's part ---
 
@@ -187,13 +186,14 @@ class LibvirtMigration:
                 if self.has_moved(instance_id, order, maker):
                     return
                 raise GuestNotFound(f"the guest of instance {instance_id} is not on at host {self._config.name}")
+            let_run(found, order)
             flags, parameters = self._terms(found, order, maker)
             with contextlib.suppress(libvirt.libvirtError):  # an old QEMU keeps its own
                 found.migrateSetMaxDowntime(order.downtime_ms)
             flight = Flight(
                 self._config.libvirt_uri, instance_id, self._config.uri_of(order.destination), parameters, flags
             )
-            watch = Watch(flight, found, order, lambda: self._taken(maker), lambda: _keep_alive(found, order))
+            watch = Watch(flight, found, order, lambda: self._taken(maker), lambda: keep_alive(found, order))
             with self._going_on_if_it_stays(found, watch):
                 watch.until_over(progress)
                 if flight.error is not None and not self._is_gone(instance_id, order, maker):
@@ -205,16 +205,22 @@ class LibvirtMigration:
 
     def has_moved(self, instance_id: str, order: MigrationOrder, maker: Maker) -> bool:
         """See `hypervisor.driver.Migration.has_moved`. A guest that is on at the source has not, for libvirt lets only
-        one of the two go on; one that is split by a post-copy has."""
+        one of the two go on. One whose post-copy broke is at neither: an error, for a person."""
         with understood(f"asking where the guest of instance {instance_id} is"):
             found = self._lifecycle.find(instance_id)
             if order.destination == self._config.name:
-                return found is not None and _is_made_by(found, maker) and _is_on(found)
-            if found is not None and _is_on(found):
+                return found is not None and is_made_by(found, maker) and is_on(found)
+            if found is not None and found.isActive() and paused_for(found) == SPLIT:
+                raise HypervisorFailed(
+                    f"the guest of instance {instance_id} is split over host {self._config.name} and host "
+                    f"{order.destination}: its post-copy migration broke. A person has to recover or end it there"
+                )
+            if found is not None and is_on(found):
+                let_run(found, order)
                 return False
             with self._peer(order) as peer:
-                there = _look_up(peer, instance_id)
-                return there is not None and _is_made_by(there, maker) and _is_on(there)
+                there = look_up(peer, instance_id)
+                return there is not None and is_made_by(there, maker) and is_on(there)
 
     def leave(self, instance_id: str, nics: tuple[NicSpec, ...], *, is_shared: bool) -> None:
         """See `hypervisor.driver.Migration.leave`."""
@@ -301,78 +307,3 @@ class LibvirtMigration:
 
 
 _NOTHING = BaseImage(path="", disk_format="", virtual_size_bytes=0)
-
-
-def _look_up(connection: libvirt.virConnect, instance_id: str) -> libvirt.virDomain | None:
-    try:
-        return connection.lookupByUUIDString(instance_id)
-    except libvirt.libvirtError as error:
-        if is_absent(error):
-            return None
-        raise
-
-
-def _is_made_by(found: libvirt.virDomain, maker: Maker) -> bool:
-    mark = mark_of(found)
-    return mark is not None and mark.maker.action_id == maker.action_id
-
-
-def _is_on(found: libvirt.virDomain) -> bool:
-    """It runs, or is paused for another reason than being on its way."""
-    return _unless_gone(lambda: _has_life(found), False)
-
-
-def _has_life(found: libvirt.virDomain) -> bool:
-    if not found.isActive():
-        return False
-    state, reason = found.state()
-    if state == libvirt.VIR_DOMAIN_PAUSED:
-        return reason not in _ON_ITS_WAY
-    return state in (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED)
-
-
-def _unless_gone(look: Callable[[], bool], otherwise: bool) -> bool:
-    try:
-        return look()
-    except libvirt.libvirtError as error:
-        if is_absent(error):
-            return otherwise
-        raise
-
-
-def _measured(found: libvirt.virDomain) -> dict[str, Any]:
-    """What libvirt measured of the migration that brought the guest here; nothing when it does not know any more."""
-    try:
-        said = found.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED)
-    except libvirt.libvirtError:
-        return {}
-    names = {"downtime": "downtime_ms", "time_elapsed": "total_ms", "memory_total": "memory_bytes"}
-    names["disk_total"] = "disk_bytes"
-    return {ours: int(said[theirs]) for theirs, ours in names.items() if theirs in said}
-
-
-def _keep_alive(found: libvirt.virDomain, order: MigrationOrder) -> None:
-    """QEMU notices in seconds when the destination loses its power (`peer_sockets`)."""
-    try:
-        pid = int((_QEMU_PIDS / f"{found.name()}.pid").read_text())
-        address = order.destination_ip or socket.gethostbyname(order.destination)
-        kept = peer_sockets.keep_alive(pid, address)
-    except (OSError, ValueError) as error:
-        log.debug("no keepalive for the connections of %s: %s", found.name(), error)
-        return
-    if kept:
-        log.debug("%d connections of %s to %s have keepalive", kept, found.name(), address)
-
-
-def _disk_info(files: InstanceFiles, instance_id: str) -> dict[str, Any]:
-    """What qemu-img says of the disk, which a running guest holds."""
-    told = subprocess.run(
-        ["qemu-img", "info", "-U", "--output=json", str(files.disk(instance_id))],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if told.returncode != 0:
-        raise HypervisorFailed(f"the disk of instance {instance_id} cannot be read: {told.stderr.strip()[:300]}")
-    info: dict[str, Any] = json.loads(told.stdout)
-    return info

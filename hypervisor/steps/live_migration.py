@@ -34,13 +34,13 @@ def order_of(step: StepHost) -> MigrationOrder:
     """How the guest is to go."""
     claimed = step.outputs["claim_destination"]
     copy = (step.outputs.get("prepare_disk") or {}).get("copy", CopyPlan.NONE)
-    return MigrationOrder(
-        destination=claimed["host"],
-        destination_ip=claimed["host_ip"],
-        copy=copy,
-        is_paused=bool(step.inputs["is_paused"]),
-        **step.inputs["options"],
-    )
+    said = {
+        "destination": claimed["host"],
+        "destination_ip": claimed["host_ip"],
+        "copy": copy,
+        "is_paused": bool(step.inputs["is_paused"]),
+    }
+    return decode(MigrationOrder, {**step.inputs["options"], **said})
 
 
 @host_step(Role.SOURCE, no_undo="it changes nothing")

@@ -23,7 +23,7 @@ class Listener:
         self.calls = 0
         self.raises: Exception | None = None
 
-    def __call__(self, percent: int | None = None, message: str = "") -> None:
+    def __call__(self, percent: int | None = None, message: str = "", details: dict[str, Any] | None = None) -> None:
         self.calls += 1
         if self.raises is not None:
             raise self.raises

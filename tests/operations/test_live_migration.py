@@ -170,7 +170,7 @@ def steer_in_the_middle(world: World, service: Any) -> Action:
         begin = world.box.take("conductor")
         assert begin is not None
         world.box.deliver(begin)  # the conductor gives the source its leg
-        message = world.box.take(f"compute.{source}")
+        message = world.box.take(f"compute.{source}.ctl") or world.box.take(f"compute.{source}")
         assert message is not None
         threads.append(threading.Thread(target=world.box.deliver, args=(message,)))
         threads[0].start()

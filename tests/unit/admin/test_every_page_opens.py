@@ -70,6 +70,7 @@ def rows(operator: Client) -> None:
         user_id="u" * 32,
         parameters={},
     )
+    Migration.objects.create(instance=instance, action_id=action.pk, type="live-migration", project_id=project.pk)
     now = timezone.now()
     ActionEvent.objects.create(
         **{"action": action, "seq": 0, "name": "destroy_guest", "role": "HOST", "host": "h1", "turn": 1},
@@ -115,7 +116,13 @@ def test_an_instances_page_shows_its_timeline(operator: Client, rows: None) -> N
 
 
 @pytest.mark.parametrize(
-    ("page", "action"), [("instances/instance", "delete_instances"), ("workflow/action", "cancel_actions")]
+    ("page", "action"),
+    [
+        ("instances/instance", "delete_instances"),
+        ("instances/instance", "live_migrate_instances"),
+        ("instances/migration", "force_complete"),
+        ("workflow/action", "cancel_actions"),
+    ],
 )
 def test_staff_who_are_no_superusers_may_look_and_not_act(client: Client, page: str, action: str, db: None) -> None:
     bootstrap(admin_password=PASSWORD)
