@@ -44,7 +44,7 @@ def press(operator: Client, url: str, button: str, row: Any) -> str:
 
 def test_a_live_migration_begins_with_a_button_and_is_shown_on_its_way(operator: Client, instance: Instance) -> None:
     said = press(operator, INSTANCES, "live_migrate_instances", instance)
-    assert f"({instance.pk}): migrating" in said
+    assert f"({instance.pk}): live migrate asked for" in said
     row = Migration.objects.get()
     counters = {"memory_remaining_bytes": 30 * 1024**2, "disk_remaining_bytes": 12 * 1024**2}
     ActionEvent.objects.create(
