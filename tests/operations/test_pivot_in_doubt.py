@@ -52,7 +52,8 @@ def test_nobody_guesses_while_the_host_that_knows_is_down(world: World, moves: b
     assert "drop_prepared" not in place.calls
     Action.objects.filter(pk=action.pk).update(not_before=timezone.now() + timedelta(minutes=1))
     world.box.power_on("h1")
-    sweeps.publish_unpublished()  # it waits no longer
+    sweeps.publish_unpublished()
+    assert Action.objects.get(pk=action.pk).turn > action.turn  # it waits no longer
     (assert_moved if moves else assert_unmoved)(world, action)
 
 
@@ -107,7 +108,8 @@ def test_past_the_pivot_a_host_that_is_down_is_waited_for(world: World) -> None:
     silent(action)
     world.box.run()
     action.refresh_from_db()
-    assert action.state == ActionState.RUNNING
+    assert (action.state, action.leg) == (ActionState.RUNNING, None)
+    assert action.not_before is not None
     world.box.power_on("h1")
     assert_moved(world, action)
 
