@@ -58,9 +58,10 @@ def let_go(executor: Executor, answer: dict[str, Any]) -> None:
     """
     for target, turn in answer["turns"].items():
         executor.journal.of(target).raise_turn(turn)
+    # A conductor that does not say what others need keeps all of it; what is owed is removed when that is paid.
+    keeps = {*answer.get("kept", answer["lost"]), *(debt["leg"]["target"] for debt in answer["debts"])}
     for target in answer["lost"]:
         journal = executor.journal.of(target)
         turn = journal.raise_turn(answer["turns"][target])
         with context.bound(instance=target, host=executor.name), journal.locked(turn, f"hello {answer['hello']}"):
-            # A conductor that does not say what others need keeps all of it.
-            abandon(executor.driver, target, keeps_disk=target in answer.get("kept", answer["lost"]))
+            abandon(executor.driver, target, keeps_disk=target in keeps)

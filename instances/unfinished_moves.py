@@ -49,6 +49,12 @@ def consumers_of(instance_id: UUID) -> list[UUID]:
     return [instance_id, *moves.values_list("uuid", flat=True)]
 
 
+def moves_that_are_over(instance_id: UUID) -> list[UUID]:
+    """The migrations of the instance in whose name nothing is to be held any more."""
+    rows = Migration.objects.filter(instance_id=instance_id).exclude(status__in=UNFINISHED)
+    return list(rows.order_by("pk").values_list("uuid", flat=True))
+
+
 def end_moves(instance_id: UUID) -> None:
     """The instance is gone: a migration that waited is confirmed by that, nobody can go back; one under way failed."""
     rows = Migration.objects.filter(instance_id=instance_id)

@@ -16,6 +16,7 @@ from instances.guest_spec import guest_spec
 from instances.models import Fault, Instance
 from instances.states import VERBS, VerbRule, seen_as
 from instances.steps.row import instance_of
+from instances.unfinished_moves import moves_that_are_over
 from scheduling import claims
 
 
@@ -81,7 +82,8 @@ class InstanceOperation(Operation):
         live = Action.objects.filter(target_id=context.target_id, state__in=LIVE, events__host=host)
         here = Instance.objects.filter(pk=context.target_id, host=host, deleted_at=None)
         if not live.exclude(pk=context.action.pk).exists() and not here.exists():
-            claims.release(context.target_id, host)
+            for consumer in (context.target_id, *moves_that_are_over(context.target_id)):
+                claims.release(consumer, host)
 
     def settle(self, context: StepContext, **changes: Any) -> None:
         """One UPDATE of the instance; task_state ends."""

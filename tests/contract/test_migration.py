@@ -8,7 +8,7 @@ import pytest
 
 from hypervisor.driver import BaseImage, Migration
 from hypervisor.errors import GuestNotFound
-from hypervisor.migration import DiskCopy, MigrationFailed, MigrationOrder, MigrationRefused, Wish
+from hypervisor.migration import CopyPlan, MigrationFailed, MigrationOrder, MigrationRefused, Wish
 from hypervisor.spec import GuestSpec, ImageSource
 from tests.contract import specs
 from tests.contract.hosts import Host
@@ -63,7 +63,7 @@ def test_a_host_can_take_what_runs_on_its_like_and_says_why_it_cannot_otherwise(
 
 def test_a_disk_is_prepared_on_the_base_or_for_a_whole_copy(host: Host, guest: GuestSpec, base: BaseImage) -> None:
     source = migration(host).describe(guest.instance_id)
-    for known, copy, backing in ((base, DiskCopy.INCREMENTAL, base.path), (None, DiskCopy.FULL, None)):
+    for known, copy, backing in ((base, CopyPlan.INCREMENTAL, base.path), (None, CopyPlan.FULL, None)):
         coming = specs.guest()
         for _ in range(2):
             made = migration(host).prepare(coming, source, known, specs.maker(), specs.Listener())
