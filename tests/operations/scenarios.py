@@ -17,7 +17,6 @@ from cloud.networks.models import NetworkHost, Port
 from cloud.workflow.models import Action
 from cloud.workflow.operation import operation
 from cloud.workflow.states import ActionState
-from hypervisor.abandon import abandon
 from instances import services
 from instances.models import Fault, Flavor, Instance, Migration, MigrationStatus
 from instances.operations.base import InstanceOperation
@@ -202,10 +201,6 @@ class World:
         """Every host that is down comes back, and does what the answer to its hello says: it lets go what is not its
         own (rule R6)."""
         for name in sorted(self.box.off):
-            for guest in self.box.executors[name].driver.lifecycle.guests():
-                owner = Instance.objects.filter(pk=guest.instance_id).values_list("host", flat=True).first()
-                if owner != name:
-                    abandon(self.box.executors[name].driver, guest.instance_id, keeps_disk=False)
             self.box.power_on(name)
 
     def assert_deleted(self, action: Action) -> None:
