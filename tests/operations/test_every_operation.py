@@ -28,15 +28,20 @@ UNWINDING = [name for name in EVERY if not operation(name).goes_forward_only]
 
 
 def before_pivot(name: str, step: str) -> bool:
-    """There is a way back from the step."""
+    """There is a way back from the step: it comes before the pivot, or is one of the conductor's, which rolls back."""
     verb = operation(name)
     seq = next(seq for seq, known in enumerate(verb.sequence) if known.name == step)
-    return verb.pivot is None or seq < verb.pivot
+    is_rolled_back = seq == verb.pivot and isinstance(verb.sequence[seq], ConductorStep)
+    return verb.pivot is None or seq < verb.pivot or is_rolled_back
 
 
 UNWINDING_STEP = [(n, s) for n, s in EVERY_STEP if n in UNWINDING and before_pivot(n, s)]
 UNWINDING_HOST_STEP = [(n, s) for n, s in EVERY_HOST_STEP if (n, s) in UNWINDING_STEP]
-PIVOT_STEP = [(n, operation(n).sequence[pivot].name) for n in UNWINDING if (pivot := operation(n).pivot) is not None]
+PIVOT_STEP = [
+    (n, operation(n).sequence[pivot].name)
+    for n in UNWINDING
+    if (pivot := operation(n).pivot) is not None and isinstance(operation(n).sequence[pivot], HostStep)
+]
 FORWARD_STEP = [(n, s) for n, s in EVERY_STEP if not before_pivot(n, s) and (n, s) not in PIVOT_STEP]
 
 
