@@ -76,11 +76,8 @@ class World:
         lifecycle.set_power_state(str(instance.pk), power_state, event, reason)  # type: ignore[attr-defined]
 
     def lose_power(self) -> None:
-        """The instance's host loses its power and is started again, its worker too: welcomed, and not yet heard of."""
-        host = self.instance().host
-        self.box.start_worker(host)
-        self.box.beat(host)
-        self.box.executors[host].driver.power.lose_power()  # type: ignore[attr-defined]
+        """The instance's host loses its power and gets it back: its guests are off, and its boot is another."""
+        self.box.executors[self.instance().host].driver.power.lose_power()  # type: ignore[attr-defined]
 
     def bring_to(self, vm_state: VmState) -> None:
         """Takes the ACTIVE instance along its road to `vm_state`."""

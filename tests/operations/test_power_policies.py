@@ -280,7 +280,7 @@ def test_a_host_that_goes_away_again_is_no_reason_to_stop_its_instances(world: W
     world.lose_power()
     host = world.instance().host
     faults = world.box.executors[host].driver.faults  # type: ignore[attr-defined]
-    faults.plan("power.resume", error="HypervisorUnreachable", message="libvirtd went away")
+    faults.plan("power.resume", error="HypervisorUnreachable", message="libvirtd went away", count=3)
     beat(world)
     assert states(world) == (VmState.ACTIVE, PowerState.SHUTDOWN, None)
     assert own_actions(world) == [("power_on_again", ActionState.FAILED)]
