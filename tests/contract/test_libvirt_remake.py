@@ -81,7 +81,7 @@ def test_a_new_guest_that_does_not_start_gives_the_old_disk_back_with_its_counte
     action = specs.maker(action="rebuild-1")
     carry_out(tiny, lost, action, "stop_guest")
     carry_out(tiny, lost, action, "replace_disk")
-    with pytest.raises(HypervisorFailed, match="network"):
+    with pytest.raises(HypervisorFailed, match="Network not found"):
         carry_out(tiny, lost, action, "settle_guest")
     for name in ("settle_guest", "replace_disk", "stop_guest"):
         carry_out(tiny, tiny.spec, action, name, undo=True)
