@@ -81,9 +81,9 @@ class Lifecycle(Protocol):
         made is an error, or with `replaces` is ended and defined anew; one that this action made from the same inputs
         and that runs is left as it is. Errors: HypervisorFailed."""
 
-    def define(self, guest: GuestSpec, maker: Maker) -> None:
-        """After it the domain is defined from `guest`, off and with autostart off, whoever defined it before. One that
-        runs is left as it is. Errors: HypervisorFailed."""
+    def define(self, guest: GuestSpec, maker: Maker, progress: Progress) -> None:
+        """After it the domain is defined from `guest` and does not run, autostart off; one of that id that was there
+        before is ended and gone. Errors: HypervisorFailed."""
 
     def stop(self, instance_id: str, timeout_seconds: float, progress: Progress) -> None:
         """After it the guest does not run; its definition and its disks stay. It is asked by ACPI, and ended when it

@@ -73,19 +73,19 @@ class LibvirtLifecycle:
             _create(found)
         log.info("guest of instance %s runs as domain %s", guest.instance_id, guest.name)
 
-    def define(self, guest: GuestSpec, maker: Maker) -> None:
-        """See `hypervisor.driver.Lifecycle.define`."""
+    def define(self, guest: GuestSpec, maker: Maker, progress: Progress) -> None:
+        """See `hypervisor.driver.Lifecycle.define`. A domain that nobody of this cloud made is not touched."""
         with understood(f"defining the guest of instance {guest.instance_id}"):
             found = self._find(guest.instance_id)
             if found is not None:
                 mark = _mark(found)
                 if mark is None:
                     raise HypervisorFailed(f"domain {guest.name} is there already, made by nobody of this cloud")
-                if found.isActive() or mark.maker == maker:
+                if mark.maker == maker and not found.isActive():
                     return
                 _remove(found)
             self._define(guest, maker)
-        log.info("guest of instance %s defined as domain %s", guest.instance_id, guest.name)
+        log.info("guest of instance %s is defined as domain %s", guest.instance_id, guest.name)
 
     def stop(self, instance_id: str, timeout_seconds: float, progress: Progress) -> None:
         """See `hypervisor.driver.Lifecycle.stop`. A paused guest hears no ACPI: it is ended at once."""

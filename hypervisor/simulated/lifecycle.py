@@ -46,12 +46,13 @@ class SimulatedLifecycle:
                 console.write(_boot_messages(guest))
         self._events.happened(_state(guest.instance_id, {"power_state": RUNNING, "action": maker.action_id}), "started")
 
-    def define(self, guest: GuestSpec, maker: Maker) -> None:
+    def define(self, guest: GuestSpec, maker: Maker, progress: Progress) -> None:
         """See `hypervisor.driver.Lifecycle.define`."""
-        with self._faults.around("lifecycle.define"):
+        with self._faults.around("lifecycle.define", progress):
             found = side_files.read(self._path(guest.instance_id))
-            if found is None or found["power_state"] == SHUTDOWN:
-                self._write(guest, maker, SHUTDOWN)
+            self._write(guest, maker, SHUTDOWN)
+        if found is not None and found["power_state"] != SHUTDOWN:
+            self._events.happened(_state(guest.instance_id, {**found, "power_state": SHUTDOWN}), "stopped")
 
     def stop(self, instance_id: str, timeout_seconds: float, progress: Progress) -> None:
         """See `hypervisor.driver.Lifecycle.stop`. A simulated guest goes off when it is asked."""

@@ -192,13 +192,14 @@ def test_a_guest_is_defined_and_off_until_it_is_started(host: Host, guest: Guest
         return GuestState(instance_id=guest.instance_id, power_state=power_state, action_id=action)
 
     for _ in range(2):
-        host.driver.lifecycle.define(guest, specs.maker())
+        host.driver.lifecycle.define(guest, specs.maker(), specs.Listener())
         assert host.driver.lifecycle.state(guest.instance_id) == state(4, "action-1")
-    host.driver.lifecycle.define(guest, specs.maker("action-2"))
+    host.driver.lifecycle.define(guest, specs.maker("action-2"), specs.Listener())
     assert host.driver.lifecycle.state(guest.instance_id) == state(4, "action-2")
     host.driver.lifecycle.start(guest, specs.maker("action-2"), specs.Listener())
-    host.driver.lifecycle.define(guest, specs.maker("action-3"))
-    assert host.driver.lifecycle.state(guest.instance_id) == state(1, "action-2"), "what runs is left as it is"
+    assert host.driver.lifecycle.state(guest.instance_id) == state(1, "action-2")
+    host.driver.lifecycle.define(guest, specs.maker("action-3"), specs.Listener())
+    assert host.driver.lifecycle.state(guest.instance_id) == state(4, "action-3"), "what was there is ended"
 
 
 # --- libvirt alone ----------------------------------------------------------------------------------------------------
