@@ -34,7 +34,7 @@ class Peers:
         self._uri = uri
 
     def read(self, host: str, path: str, doing: str) -> Generator[bytes, None, None]:
-        """The bytes of the file `path` of the host at `host`, in pieces. `doing` begins the message of what fails.
+        """The bytes of the file `path` of that host, in pieces. `doing` begins the message of what fails.
 
         Errors: PeerUnreachable, whatever it was that went wrong there.
         """
