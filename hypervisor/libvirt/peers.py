@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import socket
 from collections.abc import Generator, Iterator
 from pathlib import PurePosixPath
+from urllib.parse import urlsplit
 
 import libvirt
 from lxml import etree
@@ -20,6 +22,8 @@ from hypervisor.libvirt.xml.element import E
 
 _PIECE = 1024 * 1024
 _KEEPALIVE = (5, 3)  # seconds between questions, unanswered ones before the peer counts as gone
+_CONNECT_SECONDS = 10.0
+_PORTS = {"qemu+tcp": 16509, "qemu+tls": 16514}
 _TRIES = 3  # against others who make or end the pool of the same directory
 
 
@@ -30,14 +34,15 @@ class Peers:
         self._uri = uri
 
     def read(self, host: str, path: str, doing: str) -> Generator[bytes, None, None]:
-        """The bytes of the file `path` of the host at `host`, in pieces. `doing` begins the message of what fails.
+        """The bytes of the file `path` of that host, in pieces. `doing` begins the message of what fails.
 
         Errors: PeerUnreachable, whatever it was that went wrong there.
         """
         try:
+            _knock(self._uri % host)
             yield from self._read(host, PurePosixPath(path))
-        except libvirt.libvirtError as error:
-            raise PeerUnreachable(f"{doing} from {host}: {error.get_error_message() or error}") from error
+        except (libvirt.libvirtError, OSError) as error:
+            raise PeerUnreachable(f"{doing} from {host}: {error}") from error
 
     def _read(self, host: str, file: PurePosixPath) -> Iterator[bytes]:
         run_event_loop()
@@ -53,6 +58,14 @@ class Peers:
         finally:
             with contextlib.suppress(libvirt.libvirtError):
                 connection.close()
+
+
+def _knock(uri: str) -> None:
+    """OSError, soon, when nobody listens there: libvirt itself waits minutes for a host without power."""
+    parts = urlsplit(uri)
+    port = parts.port or _PORTS.get(parts.scheme)
+    if parts.hostname and port:
+        socket.create_connection((parts.hostname, port), timeout=_CONNECT_SECONDS).close()
 
 
 def _pool(connection: libvirt.virConnect, directory: str) -> libvirt.virStoragePool:

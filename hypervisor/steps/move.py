@@ -83,9 +83,11 @@ def unplug_leaving(step: StepHost) -> None:
 
 
 def put_back_leaving(step: StepHost) -> None:
-    """After it the guest has its disk again and is defined, as it was before the action."""
+    """After it the guest has its disk again and is defined, as it was before the action; one that was never stopped is
+    not touched."""
     step.driver.moves.put_back(step.target_id, step.maker.action_id)
-    step.driver.lifecycle.define(_leaving(step), step.maker, step.progress)
+    if power_state_of(step)["power_state"] != _RUNNING:
+        step.driver.lifecycle.define(_leaving(step), step.maker, step.progress)
 
 
 @host_step(Role.SOURCE, undo=put_back_leaving)

@@ -171,18 +171,35 @@ def test_a_delete_takes_what_was_set_aside_along_and_a_discard_that_alone(host: 
     assert names(host) == set()
 
 
+def test_a_delete_ends_what_an_interrupted_discard_began(host: Host, guest: GuestSpec) -> None:
+    set_aside(host, guest)
+    directory = host.config.instances_dir
+    (directory / f"{guest.instance_id}.{ACTION}").rename(directory / f".removing-{guest.instance_id}.{ACTION}")
+    host.driver.disks.delete(guest.instance_id, None)
+    assert names(host) == set()
+
+
+def test_the_base_under_what_is_set_aside_is_not_pruned(host: Host, guest: GuestSpec) -> None:
+    base = base_of(host, guest)
+    set_aside(host, guest)
+    assert host.driver.images.prune(-1) == []  # type: ignore[attr-defined]
+    host.driver.moves.discard(guest.instance_id, ACTION)
+    assert host.driver.images.prune(-1) == [base.path]  # type: ignore[attr-defined]
+
+
 def test_a_guest_is_defined_and_off_until_it_is_started(host: Host, guest: GuestSpec) -> None:
     def state(power_state: int, action: str) -> GuestState:
         return GuestState(instance_id=guest.instance_id, power_state=power_state, action_id=action)
 
     for _ in range(2):
-        host.driver.lifecycle.define(guest, specs.maker())
+        host.driver.lifecycle.define(guest, specs.maker(), specs.Listener())
         assert host.driver.lifecycle.state(guest.instance_id) == state(4, "action-1")
-    host.driver.lifecycle.define(guest, specs.maker("action-2"))
+    host.driver.lifecycle.define(guest, specs.maker("action-2"), specs.Listener())
     assert host.driver.lifecycle.state(guest.instance_id) == state(4, "action-2")
     host.driver.lifecycle.start(guest, specs.maker("action-2"), specs.Listener())
-    host.driver.lifecycle.define(guest, specs.maker("action-3"))
-    assert host.driver.lifecycle.state(guest.instance_id) == state(1, "action-2"), "what runs is left as it is"
+    assert host.driver.lifecycle.state(guest.instance_id) == state(1, "action-2")
+    host.driver.lifecycle.define(guest, specs.maker("action-3"), specs.Listener())
+    assert host.driver.lifecycle.state(guest.instance_id) == state(4, "action-3"), "what was there is ended"
 
 
 # --- libvirt alone ----------------------------------------------------------------------------------------------------
