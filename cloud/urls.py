@@ -23,7 +23,7 @@ urlpatterns = [
     path("healthcheck", healthcheck),
     path("metrics", metrics),
     path("kilonova/v1/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("kilonova/v1/docs", SpectacularSwaggerView.as_view(url_name="schema")),
+    path("kilonova/v1/docs", SpectacularSwaggerView.as_view(url_name="schema", http_method_names=["get", "head"])),
 ]
 handler404 = "cloud.api.errors.not_found"
 handler500 = "cloud.api.errors.server_error"

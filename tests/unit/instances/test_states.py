@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from instances.models import Fault, Instance
 from instances.operations import OPERATIONS
+from instances.operations.base import InstanceOperation
 from instances.patterns import UnusablePattern, checked
 from instances.reference import operations_page
 from instances.states import VERBS, TaskState, VmState
@@ -35,7 +36,8 @@ def test_every_vm_state_has_a_status_and_a_filter_finds_it(db: None, vm_state: V
 
 
 def test_every_operation_has_its_row_in_the_table() -> None:
-    assert {operation.action for operation in OPERATIONS} <= set(VERBS)
+    on_instances = [verb for verb in OPERATIONS if issubclass(verb, InstanceOperation)]
+    assert {operation.action for operation in on_instances} <= set(VERBS)
     for verb, rule in VERBS.items():
         assert rule.verb == verb
         assert VmState.DELETED not in rule.allowed_vm_states
