@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from cloud import context
 from cloud.workflow.models import Action
 from cloud.workflow.services import TargetBusy, start_actions
 from instances.models import Instance
@@ -41,10 +42,10 @@ def _due() -> QuerySet[Instance]:
 
 
 def _offload(instance: Instance) -> bool:
-    """In the name of who shelved it."""
+    """In the name of who shelved it, under a request id of its own: the log of an instance has one action for each."""
     shelver = Action.objects.filter(target_id=instance.pk, operation="shelve").order_by("-created_at").first()
     try:
-        with transaction.atomic():
+        with context.bound(request_id=context.new_request_id()), transaction.atomic():
             start_actions(
                 operation=_OPERATION,
                 targets=[instance.pk],

@@ -159,6 +159,8 @@ def test_a_shelved_instance_leaves_its_host_at_once_when_settings_say_so(world: 
     assert [port.binding_host for port in world.tenant.ports_of(world.instance_id)] == [""]
     offload = Action.objects.get(target_id=world.instance_id, operation="shelve_offload")
     assert offload.user_id == world.admin.user_id
+    shelve = Action.objects.get(target_id=world.instance_id, operation="shelve")
+    assert offload.request_id not in (shelve.request_id, "-"), "the action log finds one of the two alone"
 
 
 @pytest.mark.parametrize(("seconds", "after", "leaves"), [(60, 59, False), (60, 61, True), (-1, 9999, False)])
