@@ -65,10 +65,12 @@ class Images(Protocol):
 class Disks(Protocol):
     """The instance's directory and the files in it."""
 
-    def create(self, guest: GuestSpec, base: BaseImage, maker: Maker, progress: Progress) -> None:
-        """After it `disk` is a qcow2 overlay on `base` of the flavor's size (of the image's when that is 0), and
-        `disk.config` holds the config drive when the guest has one. A disk left by another action, or by the same
-        action from other inputs, is replaced.
+    def create(
+        self, guest: GuestSpec, base: BaseImage, maker: Maker, progress: Progress, *, stands_alone: bool = False
+    ) -> None:
+        """After it `disk` is a qcow2 overlay on `base` of the flavor's size (of the image's when that is 0), or with
+        `stands_alone` a copy of it that needs no base; and `disk.config` holds the config drive when the guest has one.
+        A disk left by another action, or by the same action from other inputs, is replaced.
 
         Errors: DiskTooSmall, NoSpace, HypervisorFailed.
         """

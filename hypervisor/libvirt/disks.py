@@ -32,7 +32,14 @@ class QcowDisks:
         self._files = files
 
     def create(
-        self, guest: GuestSpec, base: BaseImage, maker: Maker, progress: Progress, *, size_bytes: int | None = None
+        self,
+        guest: GuestSpec,
+        base: BaseImage,
+        maker: Maker,
+        progress: Progress,
+        *,
+        stands_alone: bool = False,
+        size_bytes: int | None = None,
     ) -> None:
         """See `hypervisor.driver.Disks.create`. `size_bytes`: of the disk, when it is not the flavor's; a base without
         a path is none, and the disk stands on nothing."""
@@ -42,13 +49,15 @@ class QcowDisks:
             return
         with room_for(guest.instance_id):
             self._files.sign(guest.instance_id, Made(maker=maker, base=base.path, is_complete=False))
-            make_overlay(self._files.disk(guest.instance_id), base, size, progress)
+            make = make_copy if stands_alone else make_overlay
+            make(self._files.disk(guest.instance_id), base, size, progress)
             drive = self._files.config_drive(guest.instance_id)
             if guest.config_drive is not None:
                 config_drive.write(guest.config_drive, drive)
             else:
                 drive.unlink(missing_ok=True)
-            self._files.sign(guest.instance_id, Made(maker=maker, base=base.path, is_complete=True))
+            stands_on = "" if stands_alone else base.path
+            self._files.sign(guest.instance_id, Made(maker=maker, base=stands_on, is_complete=True))
         log.info("disk of instance %s made, %d bytes on %s", guest.instance_id, size, Path(base.path).name[:16])
 
     def delete(self, instance_id: str, maker: Maker | None) -> None:
@@ -68,6 +77,17 @@ def make_overlay(path: Path, base: BaseImage, size: int, progress: Progress) -> 
     command = ["qemu-img", "create", "-q", "-f", "qcow2"]
     command += ["-F", base.disk_format, "-b", base.path] if base.path else []
     run_child([*command, str(draft), str(size)], progress)
+    draft.chmod(0o600)
+    draft.rename(path)
+
+
+def make_copy(path: Path, base: BaseImage, size: int, progress: Progress) -> None:
+    """After it `path` is a qcow2 of `size` bytes with the content of `base`, which it needs no more. Errors: NoSpace,
+    HypervisorFailed."""
+    draft = path.with_name(f"{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    run_child(["qemu-img", "convert", "-f", base.disk_format, "-O", "qcow2", base.path, str(draft)], progress)
+    run_child(["qemu-img", "resize", "-q", str(draft), str(size)], progress)
     draft.chmod(0o600)
     draft.rename(path)
 

@@ -19,18 +19,21 @@ class SimulatedDisks:
         self._files = files
         self._faults = faults
 
-    def create(self, guest: GuestSpec, base: BaseImage, maker: Maker, progress: Progress) -> None:
+    def create(
+        self, guest: GuestSpec, base: BaseImage, maker: Maker, progress: Progress, *, stands_alone: bool = False
+    ) -> None:
         """See `hypervisor.driver.Disks.create`."""
         with self._faults.around("disks.create", progress):
             size = disk_bytes(guest, base)
             made = self._files.made(guest.instance_id)
             if made and made.is_complete and made.maker == maker and self._files.disk(guest.instance_id).exists():
                 return
+            stands_on = "" if stands_alone else base.path
             self._files.sign(guest.instance_id, Made(maker=maker, base=base.path, is_complete=False))
-            disk = {"size_bytes": size, "backing": base.path, "format": "qcow2", "backing_format": base.disk_format}
+            disk = {"size_bytes": size, "backing": stands_on, "format": "qcow2", "backing_format": base.disk_format}
             side_files.write(self._files.disk(guest.instance_id), disk, durable=False)
             write_config_drive(guest, self._files.config_drive(guest.instance_id))
-            self._files.sign(guest.instance_id, Made(maker=maker, base=base.path, is_complete=True))
+            self._files.sign(guest.instance_id, Made(maker=maker, base=stands_on, is_complete=True))
 
     def delete(self, instance_id: str, maker: Maker | None) -> None:
         """See `hypervisor.driver.Disks.delete`."""

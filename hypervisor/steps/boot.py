@@ -22,8 +22,11 @@ def delete_disk(step: StepHost) -> None:
 
 @host_step(undo=delete_disk)
 def create_disk(step: StepHost) -> None:
-    """After it the instance's directory holds its system disk and its config drive."""
-    step.driver.disks.create(step.the_guest(), BaseImage(**step.outputs["fetch_image"]), step.maker, step.progress)
+    """After it the instance's directory holds its system disk and its config drive. With the input `stands_alone` the
+    disk needs no base: its image will be gone."""
+    base = BaseImage(**step.outputs["fetch_image"])
+    stands_alone = bool(step.inputs.get("stands_alone"))
+    step.driver.disks.create(step.the_guest(), base, step.maker, step.progress, stands_alone=stands_alone)
 
 
 def unplug_ports(step: StepHost) -> None:

@@ -23,8 +23,8 @@ _NOT_SHELVED: dict[str, Any] = {"shelved_image_id": "", "shelved_at": None}
 class Unshelve(InstanceOperation):
     """From SHELVED_OFFLOADED: ACTIVE on the host that had room, its disk made from the shelved image, which is deleted.
 
-    On failure the instance is offloaded as before, with its image. Its image is still the one that it was made from;
-    the disk stands on the shelved image's base in the host's cache.
+    On failure the instance is offloaded as before, with its image. Its image is still the one that it was made from.
+    The disk is a whole one: a base that only this host's cache has would be lost with the host.
     """
 
     name = "unshelve"
@@ -42,10 +42,10 @@ class Unshelve(InstanceOperation):
     )
 
     def inputs(self, context: StepContext) -> dict[str, Any]:
-        """The guest, from the image that it was shelved as."""
+        """The guest, from the image that it was shelved as, which goes when it runs."""
         instance = instance_of(context)
         spec = guest_spec(instance, url_expires_at=context.action.deadline, image_id=instance.shelved_image_id)
-        return {"guest": encode(spec)}
+        return {"guest": encode(spec), "stands_alone": True}
 
     def settle(self, context: StepContext, **changes: Any) -> None:
         """A zone that was asked for is the instance's from now on."""

@@ -11,6 +11,7 @@ import pytest
 
 from hypervisor.driver import BaseImage
 from hypervisor.errors import DiskTooSmall
+from hypervisor.instance_files import InstanceFiles
 from hypervisor.spec import GuestSpec, ImageSource, Maker
 from tests.contract import specs
 from tests.contract.hosts import Host
@@ -136,3 +137,11 @@ def test_a_delete_removes_the_directory_whoever_made_it(host: Host, base: BaseIm
 def test_an_instance_id_that_leads_elsewhere_is_refused(host: Host) -> None:
     with pytest.raises(ValueError, match="UUID"):
         host.driver.disks.delete("../base", None)
+
+
+def test_a_disk_that_stands_alone_has_no_base(host: Host, base: BaseImage) -> None:
+    guest = specs.guest()
+    host.driver.disks.create(guest, base, specs.maker(), specs.Listener(), stands_alone=True)
+    disk = host.disk(guest.instance_id)
+    assert (disk["size_bytes"], disk["backing"] or None) == (1024**3, None)
+    assert InstanceFiles(host.config.instances_dir).bases_in_use() == set()
