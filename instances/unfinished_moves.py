@@ -56,9 +56,9 @@ def moves_that_are_over(instance_id: UUID) -> list[UUID]:
 
 
 def end_moves(instance_id: UUID) -> None:
-    """The instance is gone: a migration that waited is confirmed by that, nobody can go back; one under way failed."""
+    """The instance is gone: a migration that waited is confirmed by that, nobody can go back; one under way is off."""
     rows = Migration.objects.filter(instance_id=instance_id)
     now = timezone.now()
     waiting = rows.filter(status__in=[MigrationStatus.FINISHED, MigrationStatus.CONFIRMING])
     waiting.update(status=MigrationStatus.CONFIRMED, updated_at=now)
-    rows.filter(status__in=UNFINISHED).update(status=MigrationStatus.ERROR, updated_at=now)
+    rows.filter(status__in=UNFINISHED).update(status=MigrationStatus.CANCELLED, updated_at=now)

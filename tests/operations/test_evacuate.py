@@ -103,6 +103,20 @@ def test_on_shared_storage_the_disk_is_kept_with_its_maker(shared: World) -> Non
     assert left == [f"instances/{shared.instance_id} on h1"], "what is shared is seen from h1 too"
 
 
+def test_a_host_that_shares_the_disk_is_chosen_before_one_that_has_more_room(shared: World) -> None:
+    boot_on_h1(shared)
+    ComputeNode.objects.filter(host="h3").update(used_memory_mib=100_000)
+    assert run(shared).state == ActionState.SUCCEEDED
+    assert shared.instance().host == "h3"
+
+
+def test_when_none_of_those_that_share_the_disk_has_room_another_makes_it_anew(shared: World) -> None:
+    boot_on_h1(shared)
+    ComputeNode.objects.filter(host="h3").update(used_memory_mib=10_000_000)
+    assert run(shared).state == ActionState.SUCCEEDED
+    assert (shared.instance().host, migration(shared).details["is_storage_shared"]) == ("h2", False)
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before its effect", "after its effect"])
 @pytest.mark.parametrize("step", STEPS)
 def test_a_failure_never_touches_the_shared_disk(shared: World, step: str, after: bool) -> None:
@@ -146,7 +160,7 @@ def test_a_delete_in_the_middle_frees_both_sides(world: World) -> None:
     world.box.recover()
     world.assert_deleted(deletion)
     assert not Allocation.objects.exists()
-    assert migration(world).status == MigrationStatus.ERROR
+    assert migration(world).status == MigrationStatus.CANCELLED
 
 
 @pytest.mark.parametrize("ends_stopped", [False, True])
