@@ -22,7 +22,7 @@ from instances.states import TaskState
 from instances.steps.placement import request_spec
 from instances.steps.row import change_instance, instance_of
 from scheduling import claims
-from scheduling.named_host import candidates_on_named_host
+from scheduling.named_host import candidates_on_named_host, candidates_on_storage_of
 from scheduling.request_spec import RequestSpec
 from scheduling.scheduler import select_hosts
 from scheduling.selectors import storage_ids_of, zones_of
@@ -66,11 +66,15 @@ def is_storage_shared(source: str, destination: str) -> bool | None:
 
 @step(Role.SCHEDULER, no_undo="it changes nothing")
 def select_destination(step: StepContext) -> dict[str, Any]:
-    """The hosts that fit, best first. Raises NoValidHost with the reason of every host."""
+    """The hosts that fit, best first; those that share the old host's storage before all others, for there the disk is
+    kept. Raises NoValidHost with the reason of every host."""
     wanted = step.parameters
     spec = evacuation_spec(instance_of(step), wanted["source"], wanted["host"], step.excluded)
     if wanted["host"]:
         return {"candidates": candidates_on_named_host(spec, forced=wanted["force"])}
+    sharing = candidates_on_storage_of(wanted["source"], spec)
+    if sharing and wanted["is_storage_shared"] is not False:
+        return {"candidates": sharing}
     return {"candidates": list(select_hosts(spec).candidates)}
 
 
