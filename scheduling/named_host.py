@@ -1,4 +1,4 @@
-"""A host that an admin names for a move: it is known, and the filters pass it; or the reason why not."""
+"""Hosts that are not all hosts: one that an admin names for a move, with the reason why not; those on one storage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from cloud.errors import BadRequest, NotFound
 from scheduling.explain import explain, no_valid_host
 from scheduling.pipeline import configured
 from scheduling.request_spec import RequestSpec
-from scheduling.selectors import host_exists
+from scheduling.scheduler import MAX_CANDIDATES, weigh
+from scheduling.selectors import host_exists, storage_ids_of
 from scheduling.windows import every_host
 
 
@@ -46,3 +47,15 @@ def candidates_on_named_host(spec: RequestSpec, *, forced: bool) -> list[str]:
     if not explanation.passed:
         raise no_valid_host(spec, explanation)
     return [host.host for host in explanation.passed]
+
+
+def candidates_on_storage_of(host: str, spec: RequestSpec) -> list[str]:
+    """The hosts whose instances are on the same storage as those of `host`, as far as every filter passes them, best
+    first; none when `host` never said what its storage is."""
+    storage_id = storage_ids_of([host]).get(host)
+    if not storage_id:
+        return []
+    pipeline = configured()
+    sharing = [state for state in every_host(spec) if state.storage_id == storage_id]
+    passed = explain(spec, sharing, pipeline.filters).passed
+    return [state.host for _, state in weigh(spec, pipeline, passed, {})][:MAX_CANDIDATES] if passed else []

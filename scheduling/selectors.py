@@ -121,13 +121,6 @@ def host_addresses(hosts: Collection[str]) -> dict[str, str]:
     return dict(ComputeNode.objects.filter(host__in=list(hosts)).values_list("host", "host_ip"))
 
 
-def hosts_on_other_storage(host: str) -> list[str]:
-    """The hosts whose instances' directory is not `host`'s, or that did not say what theirs is."""
-    own = ComputeNode.objects.filter(host=host).values_list("storage_id", flat=True).first()
-    rows = ComputeNode.objects.exclude(host=host)
-    return list((rows.exclude(storage_id=own) if own else rows).values_list("host", flat=True))
-
-
 def storage_ids_of(hosts: Collection[str]) -> dict[str, str]:
     """What each host said of its instances' directory: equal ids mean shared storage, "" that it did not say."""
     return dict(ComputeNode.objects.filter(host__in=list(hosts)).values_list("host", "storage_id"))

@@ -22,11 +22,10 @@ from instances.states import TaskState
 from instances.steps.placement import request_spec
 from instances.steps.row import change_instance, instance_of
 from scheduling import claims
-from scheduling.explain import NoValidHost
-from scheduling.named_host import candidates_on_named_host
+from scheduling.named_host import candidates_on_named_host, candidates_on_storage_of
 from scheduling.request_spec import RequestSpec
 from scheduling.scheduler import select_hosts
-from scheduling.selectors import hosts_on_other_storage, storage_ids_of, zones_of
+from scheduling.selectors import storage_ids_of, zones_of
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +50,6 @@ def evacuation_spec(instance: Instance, source: str, host: str | None, excluded:
     return dataclasses.replace(spec, host=host or None, hypervisor_hostname=None)
 
 
-_OTHER_STORAGE = "It does not share the instance's disk."
-
-
 def is_gone(host: Host) -> bool:
     """Whether the host was marked down and has not begun to come back: one that was answered its hello was told already
     which guests are its own (rule R6)."""
@@ -70,18 +66,16 @@ def is_storage_shared(source: str, destination: str) -> bool | None:
 
 @step(Role.SCHEDULER, no_undo="it changes nothing")
 def select_destination(step: StepContext) -> dict[str, Any]:
-    """The hosts that fit, best first: of those that share the disk, if one of them does. Raises NoValidHost with the
-    reason of every host."""
+    """The hosts that fit, best first; those that share the old host's storage before all others, for there the disk is
+    kept. Raises NoValidHost with the reason of every host."""
     wanted = step.parameters
     spec = evacuation_spec(instance_of(step), wanted["source"], wanted["host"], step.excluded)
     if wanted["host"]:
         return {"candidates": candidates_on_named_host(spec, forced=wanted["force"])}
-    others = hosts_on_other_storage(wanted["source"])
-    try:
-        keeping = dataclasses.replace(spec, ruled_out={**spec.ruled_out, **dict.fromkeys(others, _OTHER_STORAGE)})
-        return {"candidates": list(select_hosts(keeping).candidates)}
-    except NoValidHost:
-        return {"candidates": list(select_hosts(spec).candidates)}
+    sharing = candidates_on_storage_of(wanted["source"], spec)
+    if sharing and wanted["is_storage_shared"] is not False:
+        return {"candidates": sharing}
+    return {"candidates": list(select_hosts(spec).candidates)}
 
 
 def return_to_source(step: StepContext) -> None:

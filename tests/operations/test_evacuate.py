@@ -103,18 +103,21 @@ def test_on_shared_storage_the_disk_is_kept_with_its_maker(shared: World) -> Non
     assert left == [f"instances/{shared.instance_id} on h1"], "what is shared is seen from h1 too"
 
 
-def test_a_host_that_shares_the_disk_is_chosen_before_one_that_has_more_room(shared: World) -> None:
+def test_a_scheduled_evacuation_goes_where_the_disk_is_kept_if_it_can(shared: World) -> None:
     boot_on_h1(shared)
-    ComputeNode.objects.filter(host="h3").update(used_memory_mib=100_000)
+    ComputeNode.objects.filter(host="h2").update(memory_mib=10**6)  # the weights are for h2
+    before = files_of(shared)
     assert run(shared).state == ActionState.SUCCEEDED
     assert shared.instance().host == "h3"
+    assert files_of(shared) == before
 
 
-def test_when_none_of_those_that_share_the_disk_has_room_another_makes_it_anew(shared: World) -> None:
+def test_where_no_host_shares_the_storage_the_disk_is_made_anew(shared: World) -> None:
     boot_on_h1(shared)
-    ComputeNode.objects.filter(host="h3").update(used_memory_mib=10_000_000)
+    shared.box.power_off("h3")
     assert run(shared).state == ActionState.SUCCEEDED
-    assert (shared.instance().host, migration(shared).details["is_storage_shared"]) == ("h2", False)
+    assert shared.instance().host == "h2"
+    assert migration(shared).details["is_storage_shared"] is False
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before its effect", "after its effect"])
