@@ -98,9 +98,9 @@ class LibvirtHost:
         info = json.loads(told.stdout)
         return {
             "size_bytes": info["virtual-size"],
-            "backing": info["backing-filename"],
+            "backing": info.get("backing-filename"),
             "format": info["format"],
-            "backing_format": info["backing-filename-format"],
+            "backing_format": info.get("backing-filename-format"),
         }
 
     def config_drive_file(self, instance_id: str, name: str) -> bytes:
