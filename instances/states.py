@@ -131,7 +131,7 @@ _V, _T = VmState, TaskState
 _RULES: Final = (
     _rule("create", [_V.BUILDING], _T.SCHEDULING, _V.ACTIVE, falls_back_to=_V.ERROR, locks=False),
     _rule("delete", _ALIVE, _T.DELETING, _V.DELETED, falls_back_to=_V.ERROR, needs_idle=False),
-    _rule("softDelete", _ALIVE - {_V.SOFT_DELETED}, _T.SOFT_DELETING, _V.SOFT_DELETED),
+    _rule("softDelete", _ALIVE - {_V.SOFT_DELETED, _V.BUILDING, _V.RESIZED}, _T.SOFT_DELETING, _V.SOFT_DELETED),
     _rule("restore", [_V.SOFT_DELETED], _T.RESTORING, _V.ACTIVE),
     # power
     _rule("stop", [_V.ACTIVE, _V.RESCUED, _V.ERROR], _T.POWERING_OFF, _V.STOPPED),

@@ -159,7 +159,7 @@ def run_arriving(step: StepHost) -> dict[str, Any]:
 # --- when there is no way back any more -------------------------------------------------------------------------------
 
 
-@host_step(Role.SOURCE, no_undo="the move is confirmed or taken back: nobody returns to what was kept")
+@host_step(Role.SOURCE, no_undo="the move is confirmed or taken back: nobody returns to what was kept", owed=True)
 def discard_kept(step: StepHost) -> None:
     """After it nothing of what an earlier action kept is here; and at a host that the guest has left, nothing of it."""
     if not _stays(step):

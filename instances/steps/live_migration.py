@@ -44,10 +44,11 @@ def select_destination(step: StepContext) -> dict[str, Any]:
 
 
 def give_destination_back(step: StepContext) -> None:
-    """After it the instance holds its room at the source, and nothing at the destination."""
+    """After it the instance holds its room at the source, and nothing at the destination unless that is down and still
+    has what was made there."""
     instance, source = instance_of(step), step.parameters["source"]
     binding.abandon_move(instance_id=instance.pk)
-    claims.release(instance.pk, host=step.outputs["claim_destination"]["host"])
+    claims.release(instance.pk, host=step.outputs["claim_destination"]["host"], except_on=step.owing())
     claims.hand_over(consumer=migration_of(step).uuid, to=instance.pk, host=source)
 
 
@@ -85,5 +86,5 @@ def move_instance(step: StepContext) -> None:
 
 @step(no_undo="the guest is at the destination: forward only")
 def release_source(step: StepContext) -> None:
-    """After it the room at the source is free."""
-    claims.release(migration_of(step).uuid)
+    """After it the room at the source is free, unless it is down and still has what is the guest's."""
+    claims.release(migration_of(step).uuid, except_on=step.owing())

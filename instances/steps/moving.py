@@ -70,7 +70,7 @@ def give_destination_back(step: StepContext) -> None:
     """After it the instance holds what it held before, in its own name, and nothing else."""
     migration = migration_of(step)
     if claims.holds(migration.uuid, migration.source_host):
-        claims.release(step.target_id)
+        claims.release(step.target_id, except_on=step.owing())
         claims.hand_over(migration.uuid, step.target_id, migration.source_host)
     change_migration(step, destination_host="", status=MigrationStatus.ACCEPTED)
 
@@ -157,7 +157,7 @@ def take_old_room_back(step: StepContext) -> None:
     """The instance holds what it held before the move, in its own name, and nothing else."""
     migration = migration_of(step)
     if claims.holds(migration.uuid, migration.source_host):
-        claims.release(step.target_id)
+        claims.release(step.target_id, except_on=step.owing())
         claims.hand_over(migration.uuid, step.target_id, migration.source_host)
 
 
@@ -166,5 +166,5 @@ def take_old_room_back(step: StepContext) -> None:
 
 @step(no_undo="the move is confirmed: nobody goes back")
 def release_old_room(step: StepContext) -> None:
-    """After it nothing is claimed for the side that the instance left."""
-    claims.release(migration_of(step).uuid)
+    """After it nothing is claimed for the side that the instance left, unless its host owes something."""
+    claims.release(migration_of(step).uuid, except_on=step.owing())

@@ -335,3 +335,34 @@ def test_a_delete_in_the_middle_frees_the_room_of_both_hosts(world: World) -> No
     world.assert_deleted(deletion)
     assert not Allocation.objects.exists()
     assert Migration.objects.get().status == MigrationStatus.CANCELLED
+
+
+def test_a_source_that_stays_dead_after_the_pivot_holds_nothing_up(world: World) -> None:
+    source = world.instance().host
+    action = migrate(world)
+    message = until(world, "migrate_guest")
+
+    def die(point: str, order: dict[str, Any]) -> None:
+        if point == "before_record" and order["name"] == "migrate_guest":
+            raise Killed("power loss")
+
+    world.box.executors[source].fault_points = die
+    with pytest.raises(Killed):
+        world.box.deliver(message)
+    power_off(world, source)
+    rounds_without(world, source)
+    action.refresh_from_db()
+    print([(e.name, e.verb, e.host, e.state, e.output) for e in action.events.order_by("turn", "id")][-8:])
+    assert (action.state, world.instance().host) == (ActionState.SUCCEEDED, other(source))
+    assert guests(world) == {other(source): PowerState.RUNNING}
+    row = Migration.objects.get()
+    assert dict(Allocation.objects.values_list("consumer", "host")) == {
+        row.uuid: source,
+        row.instance_id: other(source),
+    }
+    power_on(world, source)
+    for _ in range(5):
+        world.box.run()
+        world.box.beat(source)
+    assert dict(Allocation.objects.values_list("consumer", "host")) == {row.instance_id: other(source)}
+    assert world.box.leftovers_on(source, world.instance_id) == []
