@@ -56,10 +56,10 @@ def test_the_guests_agent_changes_a_password_and_one_that_is_not_there_is_named(
 
 def test_an_operator_sets_a_state_and_the_guest_is_not_touched(rig: Rig, boot: Boot) -> None:
     server = boot("reset", "h2")
-    rig.openstack("server", "set", "--state", "error", server)
+    rig.openstack("server", "set", "--state", "error", "--auto-approve", server)
     assert rig.status_of(server) == "ERROR"
     assert rig.where(server) == {"h2": "running"}
-    rig.openstack("server", "set", "--state", "active", server)
+    rig.openstack("server", "set", "--state", "active", "--auto-approve", server)
     assert rig.status_of(server) == "ACTIVE"
     rig.guest_says(server, TICK, after=len(rig.console(server)))
 
