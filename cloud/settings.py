@@ -176,9 +176,7 @@ SHELVED_OFFLOAD_TIME = env.float("SHELVED_OFFLOAD_TIME", default=0.0)
 ALLOW_RESIZE_TO_SAME_HOST = env.bool("ALLOW_RESIZE_TO_SAME_HOST", default=True)
 RESIZE_CONFIRM_WINDOW = env.float("RESIZE_CONFIRM_WINDOW", default=0)  # seconds; 0: a resize waits for its user
 # --- live migration: how guests go, and when it takes too long ---
-LIVE_MIGRATION_COMPLETION_TIMEOUT = env.int(
-    "LIVE_MIGRATION_COMPLETION_TIMEOUT", default=800
-)  # s for each GiB; 0: never
+LIVE_MIGRATION_COMPLETION_TIMEOUT = env.int("LIVE_MIGRATION_COMPLETION_TIMEOUT", default=800)  # s a GiB; 0: never
 LIVE_MIGRATION_TIMEOUT_ACTION = env.str("LIVE_MIGRATION_TIMEOUT_ACTION", default="abort")  # or force_complete
 if LIVE_MIGRATION_TIMEOUT_ACTION not in ("abort", "force_complete"):
     raise environ.ImproperlyConfigured(
