@@ -31,6 +31,8 @@ class SimulatedDisks:
             stands_on = "" if stands_alone else base.path
             self._files.sign(guest.instance_id, Made(maker=maker, base=base.path, is_complete=False))
             disk = {"size_bytes": size, "backing": stands_on, "format": "qcow2", "backing_format": base.disk_format}
+            if stands_alone:
+                disk["copied_from"] = base.path
             side_files.write(self._files.disk(guest.instance_id), disk, durable=False)
             write_config_drive(guest, self._files.config_drive(guest.instance_id))
             self._files.sign(guest.instance_id, Made(maker=maker, base=stands_on, is_complete=True))

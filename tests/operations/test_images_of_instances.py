@@ -199,7 +199,8 @@ def test_an_instance_comes_back_in_the_zone_asked_for_with_its_ports_and_on_its_
     assert instance.shelved_at is None
     assert {(port.pk, port.mac) for port in Port.objects.filter(binding_host="h2")} == before
     disk = side_files.read(world.box.configs["h2"].instances_dir / str(instance.pk) / "disk") or {}
-    assert disk["backing"].endswith(image.os_hash_value)
+    assert disk["backing"] == "", "its image is gone: a base in this host's cache alone would be lost with the host"
+    assert disk["copied_from"].endswith(image.os_hash_value)
     assert made_of(world) == []
     world.assert_consistent()
 
