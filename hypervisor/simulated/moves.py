@@ -39,6 +39,8 @@ class SimulatedMoves:
             note = side_files.read(self._files.disk(instance_id))
             if note is None:
                 raise DiskLost(f"instance {instance_id} has no disk here")
+            if not note["backing"]:
+                return DiskOrigin(virtual_size_bytes=note["size_bytes"])
             base = Path(note["backing"])
             return DiskOrigin(
                 virtual_size_bytes=note["size_bytes"],
@@ -51,6 +53,8 @@ class SimulatedMoves:
     def bring_base(self, image: ImageSource, origin: DiskOrigin, peer: str, progress: Progress) -> BaseImage | None:
         """See `hypervisor.driver.Moves.bring_base`."""
         with self._faults.around("moves.bring_base", progress):
+            if not origin.base:
+                return None
             name = Path(origin.base).name
             if image.url and image.sha512 == name:
                 return self._images.fetch(image, progress)

@@ -279,3 +279,13 @@ def test_bytes_really_travel_when_simulated_hosts_are_told_so(
     base = world.box.configs[world.instance().host].base_dir / image.os_hash_value
     assert base.read_bytes() == data
     assert not store.path_of(image.pk).exists()
+
+
+@pytest.mark.parametrize("move", [services.migrate_instance, services.live_migrate_instance])
+def test_an_unshelved_instance_moves_as_any_other(world: World, move: Any) -> None:
+    world.bring_to(VmState.SHELVED_OFFLOADED)
+    carried_out(world, services.unshelve_instance)
+    left = world.instance().host
+    carried_out(world, move)
+    assert world.instance().host != left
+    world.assert_consistent()
