@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
@@ -96,6 +96,8 @@ def _read(error: Exception) -> tuple[int, str, str, dict[str, str]]:
         return 403, "policy.forbidden", "Policy does not allow this.", {}
     if isinstance(error, RequestDataTooBig):
         return 413, "request.too_large", "The request body is too large.", {}
+    if isinstance(error, SuspiciousOperation):  # a Host header that names no host, more fields than a form may have
+        return 400, "request.invalid", str(error)[:200] or "The request is not one that can be served.", {}
     if isinstance(error, (drf.NotAuthenticated, drf.AuthenticationFailed)):
         return 401, "identity.unauthorized", "The request you have made requires authentication.", _CHALLENGE
     if isinstance(error, drf.ParseError):

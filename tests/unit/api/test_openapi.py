@@ -17,3 +17,9 @@ def test_the_schema_and_its_page_open_without_a_token() -> None:
     assert described["info"]["title"] == "Kilonova"
     assert all(path.startswith("/kilonova/") for path in described["paths"])
     assert Client().get("/kilonova/v1/docs").status_code == 200
+
+
+def test_a_host_header_that_names_no_host_is_the_senders_fault() -> None:
+    reply = Client(raise_request_exception=False).get("/kilonova/v1/docs", headers={"Host": "a b"})
+
+    assert reply.status_code == 400
