@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 import types
 import typing
@@ -50,6 +51,15 @@ class ReachSpec:
     network: NetworkSpec
     version: int  # counts the changes of the network's hosts: a host keeps the highest that it was told
     addresses: tuple[str, ...]  # of all hosts of the network, the one that is told included
+
+
+def is_reachable(address: str) -> bool:
+    """Whether other hosts could reach a host at `address`: it is one, and neither loopback nor unspecified."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return not (parsed.is_loopback or parsed.is_unspecified)
 
 
 @dataclass(frozen=True, kw_only=True)

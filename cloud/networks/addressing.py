@@ -173,12 +173,3 @@ def random_vni() -> int:
 def default_mtu() -> int:
     """The MTU of new networks: what is left of the hosts' own when a tunnel took its part."""
     return int(settings.NETWORK_MTU)
-
-
-def is_reachable(address: str) -> bool:
-    """Whether other hosts could reach a host at `address`: it is one, and neither loopback nor unspecified."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return not (parsed.is_loopback or parsed.is_unspecified)

@@ -20,11 +20,11 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from cloud.networks.addressing import is_reachable
 from cloud.networks.models import Network, NetworkHost, Port
 from cloud.workflow.models import Action, Host
 from cloud.workflow.services import TargetBusy, start_actions
 from cloud.workflow.states import LIVE
+from hypervisor.spec import is_reachable
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ import logging
 import libvirt
 
 from hypervisor.errors import AgentSilent, GuestNotFound
-from hypervisor.libvirt.connection import Connection
-from hypervisor.libvirt.failures import is_absent, understood
+from hypervisor.libvirt.connection import Connection, look_up
+from hypervisor.libvirt.failures import understood
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +25,9 @@ class LibvirtGuestAgent:
     def set_password(self, instance_id: str, user: str, password: str) -> None:
         """See `hypervisor.driver.GuestAgent.set_password`. libvirt's message never holds the password."""
         with understood(f"setting the password of {user!r} in the guest of instance {instance_id}", AgentSilent):
-            try:
-                found = self._connection.get().lookupByUUIDString(instance_id)
-            except libvirt.libvirtError as error:
-                if is_absent(error):
-                    raise GuestNotFound(f"there is no guest of instance {instance_id} on this host") from None
-                raise
+            found = look_up(self._connection.get(), instance_id)
+            if found is None:
+                raise GuestNotFound(f"there is no guest of instance {instance_id} on this host")
             with contextlib.suppress(libvirt.libvirtError):  # a libvirt that cannot waits its own while
                 found.agentSetResponseTimeout(_ANSWER_SECONDS, 0)
             found.setUserPassword(user, password, 0)

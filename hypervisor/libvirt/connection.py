@@ -16,6 +16,7 @@ from collections.abc import Callable
 import libvirt
 
 from hypervisor.errors import HypervisorUnreachable
+from hypervisor.libvirt.failures import is_absent
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,16 @@ class Connection:
                         f"{self._uri} does not answer: {error.get_error_message()}. Does libvirtd run?"
                     ) from error
             self._closing.wait(_RETRY_SECONDS)
+
+
+def look_up(connection: libvirt.virConnect, instance_id: str) -> libvirt.virDomain | None:
+    """The domain of that id on the connected host; None when there is none."""
+    try:
+        return connection.lookupByUUIDString(instance_id)
+    except libvirt.libvirtError as error:
+        if is_absent(error):
+            return None
+        raise
 
 
 def _is_alive(connection: libvirt.virConnect) -> bool:

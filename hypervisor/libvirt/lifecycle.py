@@ -13,7 +13,7 @@ from hypervisor.driver import Progress
 from hypervisor.errors import HypervisorFailed
 from hypervisor.instance_files import InstanceFiles
 from hypervisor.libvirt.block_copy import end_copies
-from hypervisor.libvirt.connection import Connection
+from hypervisor.libvirt.connection import Connection, look_up
 from hypervisor.libvirt.failures import is_absent, is_out_of_state, understood
 from hypervisor.libvirt.observed import observed
 from hypervisor.libvirt.xml.domain import domain
@@ -136,12 +136,7 @@ class LibvirtLifecycle:
 
     def find(self, instance_id: str) -> libvirt.virDomain | None:
         """libvirt's domain of that id; None when there is none."""
-        try:
-            return self._connection.get().lookupByUUIDString(instance_id)
-        except libvirt.libvirtError as error:
-            if is_absent(error):
-                return None
-            raise
+        return look_up(self._connection.get(), instance_id)
 
     def _define(self, guest: GuestSpec, maker: Maker) -> libvirt.virDomain:
         instance_id, is_rescued = guest.instance_id, guest.rescue is not None

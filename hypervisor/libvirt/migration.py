@@ -19,7 +19,8 @@ from hypervisor.config import HostConfig
 from hypervisor.driver import BaseImage, Progress
 from hypervisor.errors import GuestNotFound, HypervisorFailed, HypervisorUnreachable
 from hypervisor.instance_files import InstanceFiles
-from hypervisor.libvirt.connection import Connection
+from hypervisor.libvirt.connection import Connection, look_up
+from hypervisor.libvirt.disk_info import disk_info
 from hypervisor.libvirt.disks import QcowDisks
 from hypervisor.libvirt.failures import is_lost, understood
 from hypervisor.libvirt.flight import Flight, Watch, end_job, within
@@ -28,12 +29,10 @@ from hypervisor.libvirt.inventory import LibvirtInventory
 from hypervisor.libvirt.lifecycle import LibvirtLifecycle, has_job
 from hypervisor.libvirt.travelling import (
     SPLIT,
-    disk_info,
     is_made_by,
     is_on,
     keep_alive,
     let_run,
-    look_up,
     measured,
     paused_for,
 )
@@ -93,7 +92,7 @@ class LibvirtMigration:
             found = self._lifecycle.find(instance_id)
             if found is None or not found.isActive():
                 raise GuestNotFound(f"the guest of instance {instance_id} is not on at host {self._config.name}")
-            disk = disk_info(self._files, instance_id)
+            disk = disk_info(self._files.disk(instance_id))
             offered = self._inventory.read()
             return MigrationSource(
                 storage_id=offered.storage_id,
@@ -101,8 +100,8 @@ class LibvirtMigration:
                 hypervisor_version=offered.hypervisor_version,
                 architecture=offered.architecture,
                 cpu=cpu_of(found.XMLDesc(_LIVE_XML)),
-                disk_bytes=int(disk["virtual-size"]),
-                backing=str(disk.get("full-backing-filename") or disk.get("backing-filename") or ""),
+                disk_bytes=disk.virtual_size_bytes,
+                backing=disk.backing,
             )
 
     def check(self, guest: GuestSpec, source: MigrationSource, *, is_shared: bool) -> None:

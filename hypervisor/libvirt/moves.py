@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import logging
 import os
 import re
-import subprocess
 from pathlib import Path
-from typing import Any
 
 from hypervisor import config_drive
 from hypervisor.driver import BaseImage, Progress
@@ -18,6 +15,7 @@ from hypervisor.errors import DiskLost, DiskTooSmall, DiskUnmovable, HypervisorF
 from hypervisor.file_copies import copy_file, sha256_of, write_verified
 from hypervisor.image_cache import ImageCache
 from hypervisor.instance_files import InstanceFiles, Made
+from hypervisor.libvirt.disk_info import disk_info
 from hypervisor.libvirt.disks import room_for, run_child
 from hypervisor.libvirt.peers import Peers
 from hypervisor.moves import AsideDisk, DiskOrigin
@@ -26,7 +24,6 @@ from hypervisor.spec import GuestSpec, ImageSource, Maker
 log = logging.getLogger(__name__)
 
 _GIB = 1024**3
-_INFO_SECONDS = 60
 _SHA512 = re.compile("[0-9a-f]{128}")
 
 
@@ -43,19 +40,19 @@ class LibvirtMoves:
         disk = self._files.disk(instance_id)
         if not disk.exists():
             raise DiskLost(f"instance {instance_id} has no disk at {disk}")
-        told = _info(disk)
-        base = told.get("full-backing-filename") or told.get("backing-filename") or ""
+        told = disk_info(disk)
+        base = told.backing
         if not base:
-            return DiskOrigin(virtual_size_bytes=told["virtual-size"])
+            return DiskOrigin(virtual_size_bytes=told.virtual_size_bytes)
         if not _SHA512.fullmatch(Path(base).name):
             raise DiskUnmovable(f"the disk of instance {instance_id} stands on {base}, which is no base image")
-        below = _info(Path(base), told["backing-filename-format"])
+        below = disk_info(Path(base), told.backing_format)
         return DiskOrigin(
-            virtual_size_bytes=told["virtual-size"],
+            virtual_size_bytes=told.virtual_size_bytes,
             base=base,
-            base_format=told["backing-filename-format"],
+            base_format=told.backing_format,
             base_size_bytes=os.stat(base).st_size,
-            base_virtual_bytes=below["virtual-size"],
+            base_virtual_bytes=below.virtual_size_bytes,
         )
 
     def bring_base(self, image: ImageSource, origin: DiskOrigin, peer: str, progress: Progress) -> BaseImage | None:
@@ -146,27 +143,17 @@ class LibvirtMoves:
 
 def _fit(disk: Path, guest: GuestSpec, base: BaseImage | None, progress: Progress) -> None:
     """After it the disk stands on `base` where that is on this host, and is as large as the flavor says."""
-    told = _info(disk)
-    if base is not None and told.get("backing-filename") != base.path:
+    told = disk_info(disk)
+    if base is not None and told.backing != base.path:
         rebase = ["qemu-img", "rebase", "-u", "-f", "qcow2", "-F", base.disk_format, "-b", base.path, str(disk)]
         run_child(rebase, progress)
     wanted = guest.disk_gib * _GIB
-    if 0 < wanted < told["virtual-size"]:
+    if 0 < wanted < told.virtual_size_bytes:
         raise DiskTooSmall(
             f"the flavor's disk has {guest.disk_gib} GiB, the disk of instance {guest.instance_id} "
-            f"{told['virtual-size']} bytes: a disk does not shrink",
+            f"{told.virtual_size_bytes} bytes: a disk does not shrink",
             disk_bytes=wanted,
-            image_bytes=told["virtual-size"],
+            image_bytes=told.virtual_size_bytes,
         )
-    if wanted > told["virtual-size"]:
+    if wanted > told.virtual_size_bytes:
         run_child(["qemu-img", "resize", "-q", "-f", "qcow2", str(disk), str(wanted)], progress)
-
-
-def _info(disk: Path, disk_format: str = "qcow2") -> dict[str, Any]:
-    """What qemu-img says of a disk, also of one that is in use."""
-    command = ["qemu-img", "info", "-U", "--output=json", "-f", disk_format, str(disk)]
-    done = subprocess.run(command, capture_output=True, timeout=_INFO_SECONDS, check=False)
-    if done.returncode != 0:
-        raise HypervisorFailed(f"{disk} cannot be read: {done.stderr.decode(errors='replace').strip()}")
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told

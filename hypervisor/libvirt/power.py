@@ -11,7 +11,7 @@ import libvirt
 from hypervisor.boot_id import this_boot
 from hypervisor.driver import Progress
 from hypervisor.errors import GuestOff, HypervisorUnreachable, StepUnknown
-from hypervisor.libvirt.connection import Connection
+from hypervisor.libvirt.connection import Connection, look_up
 from hypervisor.libvirt.failures import is_absent, is_out_of_state, understood
 from hypervisor.libvirt.lifecycle import ask_to_shut_down, create
 
@@ -29,7 +29,7 @@ class LibvirtPower:
     def run(self, instance_id: str) -> str:
         """See `hypervisor.driver.Power.run`. libvirt numbers the runs of all domains, beginning anew at each boot."""
         with understood(f"looking at the guest of instance {instance_id}"):
-            found = self._find(instance_id)
+            found = look_up(self._connection.get(), instance_id)
             return "" if found is None else _run(found)
 
     def reboot(self, instance_id: str, run: str, timeout_seconds: float, progress: Progress) -> bool:
@@ -84,7 +84,7 @@ class LibvirtPower:
     def resume(self, instance_id: str, progress: Progress) -> bool:
         """See `hypervisor.driver.Power.resume`. libvirt boots a guest whose saved memory it finds incomplete."""
         with understood(f"resuming the guest of instance {instance_id}"):
-            found = self._find(instance_id)
+            found = look_up(self._connection.get(), instance_id)
             if found is None or not (found.isActive() or found.hasManagedSaveImage()):
                 return False
             progress(None, "reading the guest's memory")
@@ -103,16 +103,8 @@ class LibvirtPower:
             raise StepUnknown(f"{error.message}; whether the guest got its NMI is not known") from error
         log.info("guest of instance %s got an NMI", instance_id)
 
-    def _find(self, instance_id: str) -> libvirt.virDomain | None:
-        try:
-            return self._connection.get().lookupByUUIDString(instance_id)
-        except libvirt.libvirtError as error:
-            if is_absent(error):
-                return None
-            raise
-
     def _defined(self, instance_id: str) -> libvirt.virDomain:
-        found = self._find(instance_id)
+        found = look_up(self._connection.get(), instance_id)
         if found is None:
             raise GuestOff(f"The guest of instance {instance_id} is not defined on this host; start it.")
         return found

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import subprocess
-from pathlib import Path
 
 import libvirt
 
 from hypervisor import image_upload
 from hypervisor.disk_copies import DiskCopies
 from hypervisor.driver import DiskCopy, Progress
-from hypervisor.errors import GuestNotFound, HypervisorFailed
+from hypervisor.errors import GuestNotFound
 from hypervisor.instance_files import InstanceFiles
 from hypervisor.libvirt.block_copy import copy_live, end_copies
-from hypervisor.libvirt.connection import Connection
+from hypervisor.libvirt.connection import Connection, look_up
+from hypervisor.libvirt.disk_info import disk_info
 from hypervisor.libvirt.disks import run_child
-from hypervisor.libvirt.failures import is_absent, understood
+from hypervisor.libvirt.failures import understood
 from hypervisor.spec import Maker
 
 log = logging.getLogger(__name__)
@@ -43,7 +41,7 @@ class LibvirtSnapshots:
         with understood(f"copying the disk of instance {instance_id}"):
             self.discard(instance_id, maker)
             self._copies.remove_others(instance_id, maker)
-            size = _virtual_size(disk)
+            size = disk_info(disk).virtual_size_bytes
             found = self._running(instance_id)
             if found is not None:
                 run_child(["qemu-img", "create", "-q", "-f", "qcow2", str(path), str(size)], progress)
@@ -75,19 +73,5 @@ class LibvirtSnapshots:
 
     def _running(self, instance_id: str) -> libvirt.virDomain | None:
         """The domain, when it has a QEMU process: running or paused."""
-        try:
-            found = self._connection.get().lookupByUUIDString(instance_id)
-        except libvirt.libvirtError as error:
-            if is_absent(error):
-                return None
-            raise
-        return found if found.isActive() else None
-
-
-def _virtual_size(disk: Path) -> int:
-    """Bytes of the disk that the guest sees; the file may be in use."""
-    command = ["qemu-img", "info", "-U", "-f", "qcow2", "--output=json", str(disk)]
-    told = subprocess.run(command, check=False, capture_output=True, text=True)
-    if told.returncode != 0:
-        raise HypervisorFailed(f"qemu-img info ended with {told.returncode}: {told.stderr.strip()}")
-    return int(json.loads(told.stdout)["virtual-size"])
+        found = look_up(self._connection.get(), instance_id)
+        return found if found is not None and found.isActive() else None

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import libvirt
 
-from hypervisor.errors import HypervisorFailed
-from hypervisor.instance_files import InstanceFiles
 from hypervisor.libvirt import peer_sockets
 from hypervisor.libvirt.failures import is_absent
 from hypervisor.libvirt.lifecycle import mark_of
@@ -30,16 +26,6 @@ _ON_ITS_WAY = (
     libvirt.VIR_DOMAIN_PAUSED_POSTCOPY,
 )
 SPLIT = libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED
-
-
-def look_up(connection: libvirt.virConnect, instance_id: str) -> libvirt.virDomain | None:
-    """The domain of that id on any host; None when there is none."""
-    try:
-        return connection.lookupByUUIDString(instance_id)
-    except libvirt.libvirtError as error:
-        if is_absent(error):
-            return None
-        raise
 
 
 def is_made_by(found: libvirt.virDomain, maker: Maker) -> bool:
@@ -105,17 +91,3 @@ def keep_alive(found: libvirt.virDomain, order: MigrationOrder) -> None:
         return
     if kept:
         log.debug("%d connections of %s to %s have keepalive", kept, found.name(), address)
-
-
-def disk_info(files: InstanceFiles, instance_id: str) -> dict[str, Any]:
-    """What qemu-img says of the disk, which a running guest holds."""
-    told = subprocess.run(
-        ["qemu-img", "info", "-U", "--output=json", str(files.disk(instance_id))],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if told.returncode != 0:
-        raise HypervisorFailed(f"the disk of instance {instance_id} cannot be read: {told.stderr.strip()[:300]}")
-    info: dict[str, Any] = json.loads(told.stdout)
-    return info

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hypervisor.errors import NetworkFailed
-from hypervisor.spec import NetworkSpec
+from hypervisor.spec import NetworkSpec, is_reachable
 
 log = logging.getLogger(__name__)
 
@@ -93,15 +93,6 @@ class Tunnels:
 def tunnel_name(spec: NetworkSpec) -> str:
     """The network's tunnel device: `kv-` and what its bridge has after `kn-`. The same name has its chain of rules."""
     return f"kv-{spec.bridge.removeprefix('kn-')}"[:15]
-
-
-def is_reachable(address: str) -> bool:
-    """Whether other hosts could reach a host at `address`: it is one, and neither loopback nor unspecified."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return not (parsed.is_loopback or parsed.is_unspecified)
 
 
 def _are_of_one_kind(address: str, mine: str) -> bool:
