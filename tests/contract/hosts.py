@@ -56,8 +56,8 @@ class Host(Protocol):
     def deafen(self, instance_id: str) -> None:
         """The guest goes deaf to ACPI, if it is not."""
 
-    def add_stranger(self) -> None:
-        """Puts something beside our guests that is not ours."""
+    def add_stranger(self) -> str:
+        """Puts something beside our guests that is not ours; the id that it would be listed by."""
 
     def clean(self) -> None:
         """Removes what tests left."""
@@ -108,8 +108,9 @@ class SimulatedHost:
     def deafen(self, instance_id: str) -> None:
         self.driver.lifecycle.set_power_state(instance_id, 1, "resumed", is_deaf=True)  # type: ignore[attr-defined]
 
-    def add_stranger(self) -> None:
+    def add_stranger(self) -> str:
         (self.config.state_dir / "simulated" / "domains" / "notes.txt").write_text("not a guest")
+        return "notes"
 
     def clean(self) -> None:
         self.driver.close()
@@ -197,18 +198,20 @@ class LibvirtHost:
     def deafen(self, instance_id: str) -> None:
         """What these tests boot is a disk of zeroes: firmware hears no ACPI."""
 
-    def add_stranger(self) -> None:
+    def add_stranger(self) -> str:
         xml = (
             "<domain type='qemu'><name>contract-stranger</name><memory>65536</memory><os><type>hvm</type></os></domain>"
         )
-        self._strangers.append(self.connection.defineXML(xml))
+        stranger = self.connection.defineXML(xml)
+        self._strangers.append(stranger)
+        return str(stranger.UUIDString())
 
     def clean(self) -> None:
+        for stranger in self._strangers:
+            stranger.undefine()
         for domain in self.connection.listAllDomains():
-            if domain in self._strangers or domain.name().startswith("contract-"):
-                with contextlib.suppress(self.libvirt.libvirtError):
-                    domain.destroy()
-                domain.undefineFlags(self.libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
+            if domain.name().startswith("contract-"):
+                self.driver.lifecycle.remove(domain.UUIDString(), None)
         for lock in (self.config.state_dir / "networks").glob("*.lock"):
             with contextlib.suppress(self.libvirt.libvirtError):
                 found = self.connection.networkLookupByUUIDString(lock.stem)
