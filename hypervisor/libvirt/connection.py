@@ -45,17 +45,17 @@ class Connection:
         """A connection that was alive a moment ago. Errors: HypervisorUnreachable."""
         if os.getpid() != self._pid:
             raise RuntimeError("a libvirt connection was carried over a fork: open one in the new process")
-        with self._lock:
-            if self._current is not None and _is_alive(self._current):
-                return self._current
-            if self._current is not None:
-                log.warning("the connection to %s broke", self._uri)
-                self._drop()
-            opened = self._open()
-            for hook in self._hooks:
-                hook(opened)
-            self._current = opened
-            return opened
+        deadline = time.monotonic() + self._patience
+        while True:
+            with self._lock:  # not held between two attempts: each waits for its own time, and nobody is kept out
+                try:
+                    return self._connected()
+                except libvirt.libvirtError as error:
+                    if time.monotonic() >= deadline:
+                        raise HypervisorUnreachable(
+                            f"{self._uri} does not answer: {error.get_error_message()}. Does libvirtd run?"
+                        ) from error
+            self._closing.wait(_RETRY_SECONDS)
 
     def on_open(self, hook: Hook) -> None:
         """Calls `hook` with the connection that is open and with each that is opened later, before anybody uses it."""
@@ -78,23 +78,23 @@ class Connection:
                     end()
             self._current = None
 
-    def _open(self) -> libvirt.virConnect:
+    def _connected(self) -> libvirt.virConnect:
+        """The connection, opened if it has to be; raises libvirt's error when it cannot be."""
+        if self._current is not None and _is_alive(self._current):
+            return self._current
+        if self._current is not None:
+            log.warning("the connection to %s broke", self._uri)
+            self._drop()
+        if self._closing.is_set():
+            raise HypervisorUnreachable(f"{self._uri}: the driver is closed")
         run_event_loop()
-        deadline = time.monotonic() + self._patience
-        while True:
-            try:
-                if self._closing.is_set():
-                    raise HypervisorUnreachable(f"{self._uri}: the driver is closed")
-                opened = libvirt.open(self._uri)
-                opened.setKeepAlive(*_KEEPALIVE)
-                log.info("connected to %s", self._uri)
-                return opened
-            except libvirt.libvirtError as error:
-                if time.monotonic() >= deadline:
-                    raise HypervisorUnreachable(
-                        f"{self._uri} does not answer: {error.get_error_message()}. Does libvirtd run?"
-                    ) from error
-            self._closing.wait(_RETRY_SECONDS)
+        opened = libvirt.open(self._uri)
+        opened.setKeepAlive(*_KEEPALIVE)
+        for hook in self._hooks:
+            hook(opened)
+        log.info("connected to %s", self._uri)
+        self._current = opened
+        return opened
 
 
 def look_up(connection: libvirt.virConnect, instance_id: str) -> libvirt.virDomain | None:

@@ -8,6 +8,7 @@ import os
 import queue
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,6 +125,30 @@ def test_a_libvirtd_that_stays_away_is_unreachable(door: Door) -> None:
         os.sched_yield()
     with pytest.raises(HypervisorUnreachable, match="libvirtd"):
         connection.get()
+    connection.close()
+
+
+def test_those_who_wait_for_libvirtd_wait_side_by_side(door: Door) -> None:
+    connection = Connection(door.uri, patience=1.0)
+    connection.get()
+    door.shut()
+    while connection._current is not None and connection._current.isAlive():
+        os.sched_yield()
+    waited: list[float] = []
+
+    def wait() -> None:
+        begun = time.monotonic()
+        with pytest.raises(HypervisorUnreachable):
+            connection.get()
+        waited.append(time.monotonic() - begun)
+
+    threads = [threading.Thread(target=wait) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(waited) == 8
+    assert max(waited) < 4.0, "one after the other they would wait for 8 s"
     connection.close()
 
 

@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
 
+from tests.rig.actions import last_action
 from tests.rig.rig import Rig
 
 
@@ -41,13 +41,6 @@ def disk_bytes(rig: Rig, host: str, server: str) -> int:
     path = rig.directory(host, server) / "disk"
     told = subprocess.run(["qemu-img", "info", "-U", "--output=json", path], check=True, capture_output=True, text=True)
     return int(json.loads(told.stdout)["virtual-size"])
-
-
-def last_action(rig: Rig, server: str) -> dict[str, Any]:
-    """The newest action on the server, with its events."""
-    newest = rig.call("GET", f"/servers/{server}/os-instance-actions").json()["instanceActions"][0]
-    path = f"/servers/{server}/os-instance-actions/{newest['request_id']}"
-    return dict(rig.call("GET", path).json()["instanceAction"])
 
 
 def report_time(rig: Rig, server: str, what: str) -> None:

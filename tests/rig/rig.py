@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cloud.embedded import supervisor
+from cloud.embedded.programs import tool
 from cloud.embedded.progress import Console, Step
 from cloud.embedded.rest import Cloud
 from cloud.embedded.rig import control, hosts, plan
@@ -116,6 +117,14 @@ class Rig(RunningCloud):
         found = supervisor.named(self.host(host).settings, process)
         assert found.is_running, f"{process} does not run on {host}: {found}"
         self.run(host, "kill", "-9", str(found.pid))
+
+    def control(self, host: str, verb: str, process: str) -> None:
+        """`supervisorctl start|stop` of one process of a host; returns when that is done."""
+        settings = self.host(host).settings
+        found, socket = supervisor.named(settings, process), supervisor.socket_path(settings)
+        command = [tool("supervisorctl"), "-s", f"unix://{socket}", verb, f"{found.group}:{process}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, f"{verb} {process} on {host}:\n{done.stdout}{done.stderr}"
 
     def run(self, host: str, *command: str) -> str:
         """What a command says inside a host, as root; asserts that it ends well."""

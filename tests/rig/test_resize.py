@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.rig.moves import disk_bytes, everywhere, kept, last_action, only, report_time
+from tests.rig.actions import last_action
+from tests.rig.moves import disk_bytes, everywhere, kept, only, report_time
 from tests.rig.rig import WRITER, Rig
 
 pytestmark = [pytest.mark.rig, pytest.mark.real]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.rig.actions import failed_with
 from tests.rig.rig import BOOTED, TICK, Rig
 from tests.running_cloud import wait_for
 
@@ -78,13 +79,6 @@ def steps_of(rig: Rig, server: str, action: str) -> list[dict[str, Any]]:
     request = next(row["request_id"] for row in actions if row["action"] == action)
     shown = rig.call("GET", f"/servers/{server}/os-instance-actions/{request}").json()
     return sorted(shown["instanceAction"]["events"], key=lambda step: step["start_time"])
-
-
-def what_went_wrong(rig: Rig, server: str) -> str:
-    """The words of every step that failed, of the latest action."""
-    actions = rig.call("GET", f"/servers/{server}/os-instance-actions").json()["instanceActions"]
-    assert actions[0]["message"] == "Error"
-    return "; ".join(step["details"] or "" for step in steps_of(rig, server, actions[0]["action"]))
 
 
 def say_times(rig: Rig, server: str, *actions: str) -> None:
@@ -183,14 +177,18 @@ def test_a_shelved_server_has_nothing_on_any_host_and_comes_back_on_another_with
     assert rig.invariants() == []
 
 
-def test_a_snapshot_that_the_image_service_refuses_leaves_the_guest_and_no_image(rig: Rig, boot: Boot) -> None:
+def test_an_image_that_the_image_service_refuses_leaves_the_guest_and_nothing_else(rig: Rig, boot: Boot) -> None:
     server = boot("unlucky", "h1")
     disk, files = source_of(rig, "h1", server), rig.files("h1", server)
-    with no_image_store(rig):
-        rig.act(server, "createImage", {"name": "never"})
-        rig.wait_status(server, "ACTIVE")
-    assert images_of(rig, server) == {}
-    assert "store cannot be written" in what_went_wrong(rig, server)
+    for verb, body in (
+        ("createImage", {"name": "never"}),
+        ("createBackup", {"name": "never", "backup_type": "daily", "rotation": 1}),
+    ):
+        with no_image_store(rig):
+            rig.act(server, verb, body)
+            rig.wait_status(server, "ACTIVE")
+        assert images_of(rig, server) == {}
+        assert "store cannot be written" in failed_with(rig, server)
     assert source_of(rig, "h1", server) == disk
     assert rig.files("h1", server) == files
     rig.guest_says(server, TICK, after=len(rig.console(server)))
@@ -218,7 +216,7 @@ def test_a_shelve_and_an_unshelve_that_fail_leave_the_server_as_it_was(rig: Rig,
     with no_image_store(rig):
         rig.act(server, "shelve")
         rig.wait_status(server, "ACTIVE")
-    assert "store cannot be written" in what_went_wrong(rig, server)
+    assert "store cannot be written" in failed_with(rig, server)
     assert images_of(rig, server) == {}
     assert rig.where(server) == {"h1": "running"}
     wait_for("a second boot", lambda: rig.boots(server) == 2, 300)
@@ -230,7 +228,7 @@ def test_a_shelve_and_an_unshelve_that_fail_leave_the_server_as_it_was(rig: Rig,
     stored.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     rig.act(server, "unshelve")
     rig.wait_status(server, "SHELVED_OFFLOADED")
-    assert "another SHA-512" in what_went_wrong(rig, server)
+    assert "another SHA-512" in failed_with(rig, server)
     assert list(images_of(rig, server)) == ["stubborn-shelved"]
     assert rig.where(server) == {}
     assert [rig.files(host, server) for host in rig.hosts] == [[], [], []]
