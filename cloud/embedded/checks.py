@@ -1,18 +1,23 @@
-"""`./kilonova test`: every check, one after the other, each with its heading and its time; at the end, the sum.
+"""`./kilonova test`: every check with its heading, its output and its time; at the end, the sum.
 
-A failing check does not stop the others. With arguments, pytest alone runs with them, on SQLite.
+Checks go in two lanes side by side: real guests wait more than they compute, and what needs none fills the gaps. What a
+check prints is shown when it is over; until then a line says how far each lane is. A failing check does not stop the
+others. With arguments, pytest alone runs with them, on SQLite, and prints as it goes.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,13 +37,14 @@ class Check:
     """One check: a command that ends with 0 when all is well.
 
     `on_postgres`: it is given a server of its own. `loads_settings`: it loads Django's settings, which want secrets.
+    `has_guests`: it goes in the lane of the real guests.
     """
 
     name: str
     title: str
     command: tuple[str, ...]
     is_pytest: bool = False
-    needs_libvirt: bool = False
+    has_guests: bool = False
     on_postgres: bool = False
     loads_settings: bool = False
 
@@ -55,6 +61,8 @@ class Outcome:
     skipped: int = 0
 
 
+# Markers of tests that start whole clouds or boot guests: they wait more than they compute, and no database is theirs.
+WITH_PROCESSES = "real or wire or rig or chaos"
 CHECKS = (
     Check(name="lint", title="ruff check", command=("ruff", "check", ".")),
     Check(name="format", title="ruff format --check", command=("ruff", "format", "--check", ".")),
@@ -69,17 +77,31 @@ CHECKS = (
     Check(
         name="sqlite",
         title="pytest on SQLite",
-        command=("pytest", "-m", "not postgres"),
+        command=("pytest", "-m", f"not ({WITH_PROCESSES} or postgres)"),
         is_pytest=True,
-        needs_libvirt=True,
     ),
     Check(
         name="postgres",
         title="pytest on PostgreSQL",
-        command=("pytest", "-m", "postgres or not (real or wire or rig)"),
+        command=("pytest", "-m", f"postgres or not ({WITH_PROCESSES})"),
         is_pytest=True,
         on_postgres=True,
     ),
+    Check(
+        name="real",
+        title="pytest, real clouds",
+        command=("pytest", "-m", WITH_PROCESSES),
+        is_pytest=True,
+        has_guests=True,
+    ),
+)
+# What somebody who gives arguments of pytest's wants: whatever they select, printed as it goes.
+CHOSEN = Check(
+    name="chosen",
+    title="pytest on SQLite",
+    command=("pytest", "-m", "not postgres"),
+    is_pytest=True,
+    has_guests=True,
 )
 
 
@@ -96,35 +118,85 @@ def run(arguments: Sequence[str], console: Console) -> int:
         return 0
     chosen = [check for check in CHECKS if options.only is None or check.name in options.only]
     if pytest_arguments and options.only is None:
-        chosen = [check for check in CHECKS if check.name == "sqlite"]
+        chosen = [CHOSEN]
     begun = time.monotonic()
+    lanes = [lane for has in (False, True) if (lane := [check for check in chosen if check.has_guests is has])]
     with tempfile.TemporaryDirectory(prefix="kilonova-test-") as directory:
-        outcomes = [_run_check(check, pytest_arguments, Path(directory), console) for check in chosen]
+        if len(lanes) > 1:
+            outcomes = _run_side_by_side(lanes, pytest_arguments, Path(directory), console)
+        else:
+            outcomes = [_run_check(check, pytest_arguments, Path(directory), console) for check in chosen]
     return _say_sum(outcomes, time.monotonic() - begun, console)
 
 
-def _run_check(check: Check, pytest_arguments: Sequence[str], directory: Path, console: Console) -> Outcome:
+def _run_side_by_side(
+    lanes: Sequence[Sequence[Check]], arguments: Sequence[str], directory: Path, console: Console
+) -> list[Outcome]:
+    """Each lane in a thread of its own; a check's output is shown in one piece when it is over."""
+    at_work: dict[int, Check] = {}
+
+    def run_lane(number: int) -> list[Outcome]:
+        outcomes = []
+        for check in lanes[number]:
+            at_work[number] = check
+            shown = io.StringIO()
+            outcomes.append(_run_check(check, arguments, directory, Console(shown), _output(directory, check)))
+            console.line(shown.getvalue().rstrip())
+        del at_work[number]
+        return outcomes
+
+    with ThreadPoolExecutor(len(lanes)) as pool, console.step("checks") as step:
+        running = [pool.submit(run_lane, number) for number in range(len(lanes))]
+        while not all(lane.done() for lane in running):
+            step.note(" · ".join(_how_far(directory, check) for _, check in sorted(at_work.copy().items())))
+            wait(running, timeout=1.0)
+    return [outcome for lane in running for outcome in lane.result()]
+
+
+def _output(directory: Path, check: Check) -> Path:
+    return directory / f"{check.name}.out"
+
+
+def _how_far(directory: Path, check: Check) -> str:
+    """The check's title, and of pytest's the share of tests that are over."""
+    path = _output(directory, check)
+    shares = re.findall(r"\[ *(\d+)%\]", path.read_text(errors="replace")) if path.is_file() else []
+    return f"{check.title} {shares[-1]} %" if shares else check.title
+
+
+def _run_check(
+    check: Check, arguments: Sequence[str], directory: Path, console: Console, output: Path | None = None
+) -> Outcome:
+    """Runs one check. Its output goes to this command's, or into the file `output`, and is printed from there."""
     console.line(f"\n━━━ {check.title} " + "━" * max(3, 100 - len(check.title)))
     begun = time.monotonic()
     report = directory / f"{check.name}.xml"
     command = [tool(check.command[0]), *check.command[1:]]
     if check.is_pytest:
         # Arguments of the caller come last: where they say the same, theirs counts.
-        command += [f"--junitxml={report}", *pytest_arguments]
+        command += [f"--junitxml={report}", *arguments]
     try:
         with ExitStack() as stack:
             extra = {"SECRET_KEY": "checks", "HOST_KEYS_SECRET": "checks"} if check.loads_settings else {}
-            if check.needs_libvirt:
+            if check.has_guests:
                 ours = stack.enter_context(libvirtd.running(directory))
                 console.line(f"libvirt: {' and '.join(ours)} started for this run" if ours else "libvirt: runs already")
             if check.on_postgres:
                 extra["TEST_DATABASE_URL"] = stack.enter_context(postgres.running())
             status = subprocess.run(
-                command, cwd=CHECKOUT, env=environment(extra), stdin=subprocess.DEVNULL, check=False
+                command,
+                cwd=CHECKOUT,
+                env=environment(extra),
+                stdin=subprocess.DEVNULL,
+                stdout=stack.enter_context(output.open("w")) if output else None,
+                stderr=subprocess.STDOUT if output else None,
+                check=False,
             ).returncode
     except Trouble as trouble:
         console.line(trouble.report())
         status = 1
+    if output and output.is_file():
+        console.line(output.read_text(errors="replace").rstrip())
     seconds = time.monotonic() - begun
     console.line(f"{'✓' if status == 0 else '✗'} {check.title}  {seconds:.1f} s")
     passed, failed, skipped = _counts(report) if check.is_pytest else (0, 0, 0)

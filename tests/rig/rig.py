@@ -11,7 +11,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ n=$(tail -n 1 /data/numbers 2>/dev/null || echo 0)
 echo "tiny: numbers go on after $n, lost $(awk '$1 != NR' /data/numbers 2>/dev/null | wc -l)"
 (while usleep 500000; do n=$((n + 1)); echo $n >>/data/numbers; sync; echo "tiny: number $n"; done) >/dev/console 2>&1 &
 """
+DEAF = "#!/bin/sh\nkillall acpid\necho 'tiny: deaf now'\n"  # a guest that hears no ACPI
 BOOTED = r"BOOT-OK uptime=\S+"
 TICK = r"tick ([0-9.]+)"
 
@@ -72,6 +74,25 @@ class Rig(RunningCloud):
         """Removes everything."""
         self.kilonova("rig", "down", check=(self.root / "rig.json").exists())
         shutil.rmtree(self.root, ignore_errors=True)
+
+    @contextmanager
+    def setting(self, **values: str) -> Iterator[None]:
+        """The API and the conductor run with these settings, meanwhile."""
+        file = self.state_dir / "kilonova.env"
+        before = file.read_text()
+        said = "".join(f"{name}={value}\n" for name, value in values.items())
+        try:
+            self._configure(said + before)
+            yield
+        finally:
+            self._configure(before)
+
+    def _configure(self, text: str) -> None:
+        (self.state_dir / "kilonova.env").write_text(text)
+        for process in ("api", "conductor"):
+            self.kilonova("restart", process)
+        wait_for("the API", self.is_well, timeout=120)
+        self.wait_up()
 
     # --- hosts, and their power ---
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -80,22 +80,13 @@ def test_many_at_once_spread_over_the_hosts_each_with_an_address_of_its_own(rig:
         rig.delete(*(row["ID"] for row in listed))
 
 
-@pytest.fixture
-def kept_deletes(rig: Rig) -> Iterator[None]:
-    """The API keeps what is deleted, for the time of a test."""
-    settings = rig.state_dir / "kilonova.env"
-    before = settings.read_text()
-    settings.write_text(f"RECLAIM_INSTANCE_INTERVAL=3600\n{before}")
-    rig.kilonova("restart", "api")
-    wait_for("the API", rig.is_well, timeout=120)
-    yield
-    settings.write_text(before)
-    rig.kilonova("restart", "api")
-    wait_for("the API", rig.is_well, timeout=120)
-
-
-def test_what_was_deleted_softly_is_off_and_hidden_and_comes_back(rig: Rig, boot: Boot, kept_deletes: None) -> None:
+def test_what_was_deleted_softly_is_off_and_hidden_and_comes_back(rig: Rig, boot: Boot) -> None:
     server = boot("phoenix", "h1")
+    with rig.setting(RECLAIM_INSTANCE_INTERVAL="3600"):
+        comes_back(rig, server)
+
+
+def comes_back(rig: Rig, server: str) -> None:
     rig.openstack("server", "delete", server)
     rig.wait_status(server, "SOFT_DELETED")
     assert server not in rig.openstack("server", "list", "-f", "value", "-c", "ID")

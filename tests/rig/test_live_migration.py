@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import re
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from cloud.embedded.trouble import Trouble
+from tests.rig.moves import begin_slowly, measured
 from tests.rig.rig import TICK, WRITER, Rig
 from tests.running_cloud import wait_for
 
@@ -27,18 +27,6 @@ def migrate(rig: Rig, server: str, host: str | None = None) -> None:
     named = ["--host", host] if host else []
     rig.openstack("server", "migrate", "--live-migration", *named, "--wait", server)
     rig.wait_status(server, "ACTIVE")
-
-
-def measured(rig: Rig, server: str) -> list[dict[str, Any]]:
-    """What was measured of each migration of the server, oldest first, and how it ended."""
-    code = (
-        "import json; from instances.models import Migration; "
-        f"rows = Migration.objects.filter(instance_id='{server}').order_by('pk'); "
-        "print('ROWS ' + json.dumps([{**row.details, 'status': row.status} for row in rows]))"
-    )
-    said = rig.manage("shell", "-c", code)
-    rows: list[dict[str, Any]] = json.loads(next(line for line in said.splitlines() if line.startswith("ROWS "))[5:])
-    return rows
 
 
 def numbers(rig: Rig, server: str, *hosts: str) -> list[int]:
@@ -61,21 +49,6 @@ def answers(rig: Rig, server: str) -> None:
     """The guest's address answers on the host that it is on."""
     (addresses,) = rig.server(server)["addresses"].values()
     rig.run(rig.host_of(server), "ping", "-c", "3", "-i", "0.5", "-W", "5", addresses[0]["addr"])
-
-
-def begin_slowly(rig: Rig, server: str, source: str, host: str) -> str:
-    """A migration that would take minutes, once it is on its way; its number."""
-    rig.virsh(source, "migrate-setspeed", server, "1")
-    answer = rig.act(server, "os-migrateLive", {"host": host, "block_migration": "auto"})
-    assert answer.status_code == 202, answer.text
-
-    def on_its_way() -> dict[str, Any] | None:
-        found = rig.call("GET", f"/servers/{server}/migrations").json()["migrations"]
-        return found[0] if found and found[0]["status"] == "running" else None
-
-    row = wait_for("the migration to be on its way", on_its_way)
-    wait_for("the guest to be coming", lambda: rig.where(server).get(host) == "paused")
-    return str(row["id"])
 
 
 def test_ten_times_back_and_forth_under_a_guest_that_writes(rig: Rig, boot: Boot) -> None:
@@ -122,6 +95,22 @@ def test_a_disk_that_is_not_shared_is_copied_there_and_back(rig: Rig, boot: Boot
     assert rig.invariants() == []
     print(f"\nlive migration, block copy: {measured(rig, server)}")
     check_nothing_was_lost(rig, server, numbers(rig, server, "h2"))
+
+
+def test_a_paused_guest_goes_and_stays_paused(rig: Rig, boot: Boot) -> None:
+    server = boot("frozen", "h1")
+    uptime = rig.uptime(server)
+    rig.openstack("server", "pause", server)
+    rig.wait_status(server, "PAUSED")
+    rig.openstack("server", "migrate", "--live-migration", "--host", "h3", server)  # its --wait is for ACTIVE alone
+    rig.wait_status(server, "PAUSED")
+    assert (rig.host_of(server), rig.where(server)) == ("h3", {"h3": "paused"})
+    assert rig.files("h1", server) == []
+    rig.openstack("server", "unpause", server)
+    rig.wait_status(server, "ACTIVE")
+    assert rig.uptime(server) > uptime
+    assert rig.boots(server) == 1
+    assert rig.invariants() == []
 
 
 def test_an_abort_in_the_middle_leaves_the_guest_at_the_source(rig: Rig, boot: Boot) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.rig.actions import failed_with, last_action
 from tests.rig.moves import everywhere, kept, only, report_time
-from tests.rig.rig import Rig
+from tests.rig.rig import DEAF, Rig
+from tests.running_cloud import wait_for
 
 pytestmark = [pytest.mark.rig, pytest.mark.real]
 
@@ -88,3 +90,23 @@ def test_a_revert_without_the_kept_disk_says_so_and_the_guest_runs_on(rig: Rig, 
     rig.wait_status(server, "ACTIVE")
     assert rig.where(server) == {"h3": "running"}
     assert everywhere(rig, server) == {"h3": [server]}
+
+
+@pytest.mark.parametrize("dies", ["h1", "h3"], ids=["source", "destination"])
+def test_a_host_that_dies_in_the_middle_leaves_the_guest_at_the_source(rig: Rig, boot: Boot, dies: str) -> None:
+    server = boot("halfway", "h1", user_data=DEAF)
+    rig.guest_says(server, "deaf now")
+    rig.openstack("server", "migrate", "--host", "h3", server)
+    # It is asked to shut down, does not hear it, and the host waits for a minute.
+    wait_for("the source to be at it", lambda: "stop_leaving" in str(last_action(rig, server)["events"]), 60)
+    rig.crash(dies)
+    assert f"Host {dies} is down" in failed_with(rig, server)
+    assert rig.server(server)["status"] == "ACTIVE"
+    rig.start(dies)
+    wait_for("the guest to run", lambda: rig.where(server) == {"h1": "running"})
+    rig.wait_status(server, "ACTIVE")
+    assert (rig.host_of(server), rig.where(server)) == ("h1", {"h1": "running"})
+    rig.guest_says(server, r"boots=2\b", timeout=300)
+    assert everywhere(rig, server) == {"h1": [server], "h2": [server]}
+    assert list(rig.allocations()[server]) == ["h1"]
+    assert rig.invariants() == []

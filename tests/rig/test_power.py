@@ -11,14 +11,13 @@ from datetime import datetime
 
 import pytest
 
-from tests.rig.rig import BOOTED, Rig
+from tests.rig.rig import BOOTED, DEAF, Rig
 from tests.running_cloud import wait_for
 
 pytestmark = [pytest.mark.rig, pytest.mark.real]
 
 Boot = Callable[..., str]
 RUNNING, SHUTDOWN, CRASHED, NOSTATE = 1, 4, 6, 0
-DEAF = "#!/bin/sh\nkillall acpid\necho 'tiny: deaf now'\n"
 
 
 @contextmanager
@@ -189,26 +188,36 @@ def test_what_happens_behind_the_clouds_back_is_noticed(rig: Rig, boot: Boot) ->
 
 def test_after_a_power_loss_guests_are_what_the_database_expects(rig: Rig, boot: Boot) -> None:
     runs, stopped, suspended = boot("runs", "h3"), boot("stopped", "h3"), boot("suspended", "h3")
+    rescued, resized = boot("rescued", "h3"), boot("resized", "h1")
+    do(rig, rescued, "RESCUE", "rescue")
+    do(rig, resized, "VERIFY_RESIZE", "migrate", "--host", "h3")
     do(rig, stopped, "SHUTOFF", "stop")
     uptime = rig.uptime(suspended)
     do(rig, suspended, "SUSPENDED", "suspend")
     rig.crash("h3")
     rig.wait_down("h3")
     assert rig.server(runs)["status"] == "ACTIVE", "a power loss is not the user's wish"
-    mark = len(rig.console(runs, "h3"))
+    mark, marks = len(rig.console(runs, "h3")), {s: len(rig.console(s, "h3")) for s in (rescued, resized)}
     with timed("a host's way back, until its guest says so"):
         rig.start("h3")
         rig.guest_says(runs, BOOTED, after=mark)
     wait_power(rig, runs, "ACTIVE", RUNNING)
     assert rig.boots(runs) == 2
     assert actions(rig, runs) == ["create", "start"]
-    assert rig.domains("h3") == {runs: "running", stopped: "shut off", suspended: "shut off"}
+    for server, status in ((rescued, "RESCUE"), (resized, "VERIFY_RESIZE")):
+        rig.wait_status(server, status)
+        rig.guest_says(server, BOOTED, after=marks[server])
+    assert "disk vdb " in rig.console(rescued)[marks[rescued] :], "from its rescue disk again"
+    on = {runs: "running", rescued: "running", resized: "running"}
+    assert rig.domains("h3") == {**on, stopped: "shut off", suspended: "shut off"}
     assert rig.server(stopped)["status"] == "SHUTOFF"
     assert rig.server(suspended)["status"] == "SUSPENDED"
     do(rig, suspended, "ACTIVE", "resume")
     assert rig.uptime(suspended) > uptime, "its memory outlived the power loss"
     assert rig.boots(suspended) == 1
     assert rig.invariants() == []
+    do(rig, resized, "ACTIVE", "resize", "revert")
+    assert rig.where(resized) == {"h1": "running"}
 
 
 def test_a_worker_and_a_libvirtd_that_are_killed_change_no_guest(rig: Rig, boot: Boot) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -82,6 +84,23 @@ def test_the_sum_fails_when_a_check_fails_though_every_test_passed() -> None:
     ]
     assert checks._say_sum(outcomes, 2.0, Console(out)) == 1
     assert out.getvalue().splitlines()[-1] == "7 passed, 1 failed"
+
+
+def test_every_test_is_in_exactly_one_of_the_pytest_checks_of_sqlite_and_real_clouds() -> None:
+    marks = {check.name: check.command[-1] for check in checks.CHECKS if check.is_pytest}
+    assert marks["sqlite"] == f"not ({marks['real']} or postgres)"
+    assert marks["postgres"] == f"postgres or not ({marks['real']})"
+
+
+def test_two_lanes_run_side_by_side_and_each_prints_in_one_piece(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)  # neither end goes on without the other
+    here = checks.Check(name="here", title="here", command=("python", "-c", f"print(open({str(pipe)!r}).read())"))
+    there = dataclasses.replace(here, name="there", command=("python", "-c", f"open({str(pipe)!r}, 'w').write('met')"))
+    out = io.StringIO()
+    outcomes = checks._run_side_by_side([[here], [there]], [], tmp_path, Console(out))
+    assert [outcome.is_well for outcome in outcomes] == [True, True]
+    assert "met\n✓ here" in out.getvalue()
 
 
 def test_the_checks_do_not_see_the_settings_of_a_cloud(monkeypatch: pytest.MonkeyPatch) -> None:
