@@ -201,7 +201,7 @@ class Journal:
         return TargetJournal(self.directory / target_id)
 
     def interrupted(self, limit: int = 500) -> list[dict[str, Any]]:
-        """Of all targets, {action, seq, verb, turn} of each order that was begun and never finished; the newest `limit`.
+        """{action, seq, verb, turn} of each order of any target that was begun and never finished; the newest `limit`.
 
         What is still at work in another process counts too: of that there is no result yet either.
         """
