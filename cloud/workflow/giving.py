@@ -51,12 +51,7 @@ class Giving:
         return step
 
     def _is_past_pivot(self) -> bool:
-        pivot = self.operation.pivot
-        if pivot is None:
-            return False
-        if self.operation.goes_forward_only:
-            return True
-        return any(seq == pivot and is_done for (seq, _), is_done in self.log.in_effect().items())
+        return self.operation.goes_forward_only or self.log.is_done(self.operation.pivot)
 
     def _must_go_on(self) -> bool:
         """There is no turning round, now or before the pivot's host has answered: it is tried until the deadline."""

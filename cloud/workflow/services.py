@@ -19,6 +19,7 @@ from cloud.workflow.models import Action, ActionEvent, Host, Service
 from cloud.workflow.operation import operation
 from cloud.workflow.states import LIVE, OPEN, ActionState, EventState
 
+NOT_UNDONE = ("action.reset", "action.given_up")  # faults of actions that a person ended as they were
 _TRIES = 3  # to supersede what began a moment earlier
 
 
@@ -119,10 +120,10 @@ def _supersede(
     if live is not None and live.operation == name:
         return live
     now = timezone.now()
-    # What is STUCK left something behind that nobody undid, on hosts that the target's own row may not name any more.
-    unfinished = Q(action=live) | Q(
-        action__target_type=target_type, action__target_id=target, action__state=ActionState.STUCK
-    )
+    # What is STUCK, or was ended by a person without undoing, left something behind, on hosts that the target's own row
+    # may not name any more.
+    not_undone = Q(action__state=ActionState.STUCK) | Q(action__fault__code__in=NOT_UNDONE)
+    unfinished = Q(action=live) | (Q(action__target_type=target_type, action__target_id=target) & not_undone)
     given = ActionEvent.objects.filter(unfinished).exclude(host="").order_by("pk").values_list("host", flat=True)
     touched = list(dict.fromkeys([*(host for host in hosts if host), *given]))
     if live is not None:
