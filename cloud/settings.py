@@ -124,6 +124,8 @@ LEASE = env.float("LEASE", default=15.0)
 SWEEP_INTERVAL = env.float("SWEEP_INTERVAL", default=5.0)
 STEP_ATTEMPTS = env.int("STEP_ATTEMPTS", default=3)
 ACTION_DEADLINE = env.float("ACTION_DEADLINE", default=3600.0)
+FENCE_TIMEOUT = env.float("FENCE_TIMEOUT", default=60.0)  # of a host's fence command
+FENCE_AUTOMATICALLY = env.bool("FENCE_AUTOMATICALLY", default=False)  # as soon as a host is marked down
 ACTION_RETENTION_DAYS = env.int("ACTION_RETENTION_DAYS", default=90)
 WORKFLOW_OPERATIONS = ["instances.operations.OPERATIONS", "cloud.networks.operations.OPERATIONS"]
 WORKFLOW_SWEEPS = [

@@ -124,6 +124,20 @@ class TargetJournal:
                 entries[token] = line
         return list(entries.values())
 
+    def story(self, limit: int = 20) -> list[dict[str, Any]]:
+        """What was begun here last, oldest first: {action, name, verb, seq, turn, begun, status}; the status is that of
+        its result, `settled` for what was ended by another's hand, or `begun`."""
+        entries: dict[str, dict[str, Any]] = {}
+        for line in self._lines():
+            entry = entries.setdefault(line.get("token", ""), {"status": "begun"})
+            if "result" in line:
+                entry["status"] = line["result"].get("status", "done")
+            elif "settled" in line:
+                entry["status"] = "settled"
+            else:
+                entry.update({name: value for name, value in line.items() if name != "token"})
+        return [entry for entry in entries.values() if "begun" in entry][-limit:]
+
     def was_interrupted(self, action_id: str, seq: int) -> bool:
         """Whether step `seq` of that action was begun here, in whichever turn, and never finished."""
         lines = self._lines()

@@ -26,6 +26,7 @@ from hypervisor.agent import Agent
 from hypervisor.config import HostConfig, from_environment
 from hypervisor.executor import Executor
 from hypervisor.journal import Journal
+from hypervisor.journal_queries import JOURNAL_QUERIES
 from hypervisor.queries import QUERIES
 from hypervisor.steps import HOST_STEPS
 
@@ -93,7 +94,10 @@ def answer_query(query: dict[str, Any]) -> None:
         raise Ignore()
     body: dict[str, Any] = {"query": query["id"], "host": executor.name, "answer": None, "error": None}
     try:
-        body["answer"] = QUERIES[query["name"]](executor.driver, query["arguments"])
+        if query["name"] in JOURNAL_QUERIES:
+            body["answer"] = JOURNAL_QUERIES[query["name"]](executor.journal, query["arguments"])
+        else:
+            body["answer"] = QUERIES[query["name"]](executor.driver, query["arguments"])
     except KeyError:
         body["error"] = {"code": "host.unknown_query", "message": f"This host knows no query {query['name']!r}."}
     except CloudError as error:

@@ -121,7 +121,8 @@ class Giving:
             self._wait(self.action.attempts)
 
     def _stuck(self, fault: dict[str, Any], step: str, host: str = "") -> None:
-        self.action.fault = {**fault, "step": step, "host": host}
+        cause = self.action.fault if self.action.unwind_reason else None  # why it had turned round before
+        self.action.fault = {**fault, "step": step, "host": host, **({"cause": cause} if cause else {})}
         log.error("STUCK: %s on %s: %s", step, host or "the conductor", fault.get("message"))
         self._end(ActionState.STUCK)
 

@@ -34,7 +34,8 @@ _HIGHEST = 2**31 - 2
 def hello(message: dict[str, Any]) -> None:
     """Gives the host its next generation and answers. A host that repeats its hello is answered again, alike.
 
-    A host that is forced down is not answered: it takes no work until an operator lets it.
+    A host that is forced down is not answered: it takes no work until an operator lets it. Nor is one that is about to
+    be switched off, until that has been tried.
     """
     host = sender("hello", message)
     sent = sent_at("hello", host, message) if host is not None else None
@@ -45,6 +46,9 @@ def hello(message: dict[str, Any]) -> None:
         return
     with transaction.atomic():
         host = Host.objects.select_for_update().get(pk=host.pk)
+        if host.fence_asked_at is not None:
+            log.warning("host %s says hello and is to be fenced: it is not answered", host.name)
+            return
         if host.hello != message["hello"]:
             if host.hello_at is not None and sent < host.hello_at:
                 log.info("passed over an old hello of host %s", host.name)

@@ -95,14 +95,15 @@ def try_again(action_id: uuid.UUID) -> Action:
         later = _later(action)
         if later is not None:
             raise NotStuck(
-                f"Cannot try action '{action.operation}' {action.pk} again: '{later.operation}' was begun on its target "
-                "since. Give it up."
+                f"Cannot try action '{action.operation}' {action.pk} again: '{later.operation}' was begun on its "
+                "target since. Give it up."
             )
         if action.operation not in operations():
             raise NotStuck(f"This release does not know the operation {action.operation!r}. Give it up.")
         now = timezone.now()
         action.state, action.attempts, action.retried_turn = ActionState.RUNNING, 0, action.turn
         action.deadline = now + timedelta(seconds=settings.ACTION_DEADLINE)
+        action.fault = (action.fault or {}).get("cause")
         action.finished_at, action.leg, action.published_at, action.not_before = None, None, None, now
         action.updated_at = now
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,6 +19,8 @@ from cloud.workflow import legs
 from cloud.workflow.models import Action, ActionEvent, Host, Service
 from cloud.workflow.operation import operation
 from cloud.workflow.states import LIVE, OPEN, ActionState, EventState
+
+log = logging.getLogger(__name__)
 
 NOT_UNDONE = ("action.reset", "action.given_up")  # faults of actions that a person ended as they were
 _TRIES = 3  # to supersede what began a moment earlier
@@ -183,9 +186,16 @@ def enroll_host(*, name: str) -> Host:
 
 def confirm_fenced(host: Host) -> None:
     """Notes that the machine of a host that is down is off: a fence command said so, or an admin does. What waits for
-    the host is tried now. Raises HostIsUp (409) for one that is up."""
-    if not Host.objects.filter(pk=host.pk, is_up=False).update(is_fenced=True):
-        raise HostIsUp(f"Host {host.name} is up; force its service down and wait until it is marked down.")
+    the host is tried now. Nothing that it said before counts any more, it has to say hello.
+
+    Raises HostIsUp (409) for one that is up, or that said hello since `host` was read.
+    """
+    same = Host.objects.filter(pk=host.pk, is_up=False, generation=host.generation)
+    if not same.update(is_fenced=True, hello="", fence_asked_at=None):
+        raise HostIsUp(
+            f"Host {host.name} is up or has just spoken; force its service down and wait until it is marked down."
+        )
+    log.warning("host %s is confirmed off", host.name)
     now = timezone.now()
     waiting = Action.objects.filter(state__in=LIVE, not_before__gt=now, events__host=host.name)
     Action.objects.filter(pk__in=list(waiting.values_list("pk", flat=True))).update(not_before=now)

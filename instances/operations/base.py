@@ -57,9 +57,7 @@ class InstanceOperation(Operation):
 
     def retried(self, context: StepContext) -> None:
         """The instance is busy with the verb again."""
-        Instance.objects.filter(pk=context.target_id).update(
-            task_state=self.rule.task_state, updated_at=timezone.now()
-        )
+        Instance.objects.filter(pk=context.target_id).update(task_state=self.rule.task_state, updated_at=timezone.now())
 
     def succeeded(self, context: StepContext) -> None:
         """The instance is what the verb promises, its power_state what the last step saw, and idle."""
