@@ -44,6 +44,7 @@ def _reader(configs: list[HostConfig]) -> str:
 app = Celery("hypervisor")
 broker.guard_lost_client()
 broker.keep_clients()
+broker.free_lost_slots()
 app.conf.update(
     broker.celery_settings(CONFIGS[0].broker_url, _reader(CONFIGS)),
     worker_enable_remote_control=False,  # a lost Redis ends the worker otherwise
