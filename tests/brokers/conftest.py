@@ -189,6 +189,11 @@ class AbsenceCloud:
             return False
         return True
 
+    def has_begun(self, step: str) -> bool:
+        """Whether the host's journal has that step begun, for any target."""
+        logs = (self.state_dir / "journal").glob("*/log")
+        return any(f'"name":"{step}"' in log.read_text() for log in logs)
+
     def slow_down(self, call: str, seconds: float) -> None:
         """From here on each such call of the simulated driver takes so long."""
         directory = self.state_dir / "simulated"
@@ -199,10 +204,11 @@ class AbsenceCloud:
         """As it was."""
         (self.state_dir / "simulated" / "faults.json").unlink(missing_ok=True)
 
-    def begin(self, number: int = 20) -> Callable[[], None]:
-        """Asks for boots, and waits until some of them are at work; gives what asserts that every one ended well."""
+    def begin(self, number: int = 20, seconds: float = 1.0) -> Callable[..., None]:
+        """Asks for boots, each of which takes so long at least, and waits until some of them are at work; gives what
+        asserts that every one ended well."""
         before = self.states().get("active", 0)
-        self.slow_down("disks.create", 1.0)
+        self.slow_down("disks.create", seconds)
         assert self.boot(number).status_code == 202
         wait_for("steps at work", lambda: self.actions().get("RUNNING", 0) > number // 2, timeout=30)
 
