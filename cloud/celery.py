@@ -26,6 +26,7 @@ def _close_old_connections(self: Any, **_: Any) -> None:
 DjangoWorkerFixup.close_database = _close_old_connections
 broker.guard_lost_client()
 broker.keep_clients()
+broker.free_lost_slots()
 app = Celery("kilonova")
 app.conf.update(
     broker.celery_settings(settings.BROKER_URL, "conductor"),

@@ -96,6 +96,10 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
+elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    # A server that takes connections and does not answer must not hold a request, or a conductor, for minutes.
+    limits = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+    DATABASES["default"].setdefault("OPTIONS", {}).update({**limits, **DATABASES["default"].get("OPTIONS", {})})
 DATABASES["default"]["CONN_MAX_AGE"] = None
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
@@ -124,6 +128,8 @@ LEASE = env.float("LEASE", default=15.0)
 SWEEP_INTERVAL = env.float("SWEEP_INTERVAL", default=5.0)
 STEP_ATTEMPTS = env.int("STEP_ATTEMPTS", default=3)
 ACTION_DEADLINE = env.float("ACTION_DEADLINE", default=3600.0)
+FENCE_TIMEOUT = env.float("FENCE_TIMEOUT", default=60.0)  # of a host's fence command
+FENCE_AUTOMATICALLY = env.bool("FENCE_AUTOMATICALLY", default=False)  # as soon as a host is marked down
 ACTION_RETENTION_DAYS = env.int("ACTION_RETENTION_DAYS", default=90)
 WORKFLOW_OPERATIONS = ["instances.operations.OPERATIONS", "cloud.networks.operations.OPERATIONS"]
 WORKFLOW_SWEEPS = [

@@ -22,6 +22,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("healthcheck", healthcheck),
     path("metrics", metrics),
+    re_path(r"^kilonova/v1", include("cloud.workflow.api.urls")),
     path("kilonova/v1/schema", SpectacularAPIView.as_view(), name="schema"),
     path("kilonova/v1/docs", SpectacularSwaggerView.as_view(url_name="schema", http_method_names=["get", "head"])),
 ]

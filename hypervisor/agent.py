@@ -41,6 +41,7 @@ class Agent:
     _is_new: bool = True  # until a heartbeat of this generation was acknowledged
     _news: list[dict[str, Any]] = field(default_factory=list)  # what was paid, until a heartbeat with it was heard
     _debts: Debts = field(default_factory=Debts)
+    _interrupted: list[dict[str, Any]] = field(default_factory=list)  # orders that a killed worker had begun
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -126,6 +127,7 @@ class Agent:
     def _enter(self, answer: dict[str, Any]) -> None:
         """Does what the answer asks for, then takes work under the generation that it brings."""
         with context.bound(host=self.config.name):
+            self._interrupted = self.executor.journal.interrupted()
             let_go(self.executor, answer)
             self._debts = Debts(list(answer["debts"]))
             self._news = self._debts.pay(self.executor)
@@ -148,6 +150,8 @@ class Agent:
         now, standing = time.monotonic(), self.executor.journal.standing
         body: dict[str, Any] = {"generation": standing.known(), **self._seen}
         body |= {"is_first": self._is_new, "paid": self._news}
+        if self._is_new:
+            body["interrupted"] = self._interrupted
         is_old = standing.silent_from - now < self._limit / 2 + self.config.heartbeat_interval
         body["wants_answer"] = bool(is_old or self._is_new or self._news)
         sent_at = self._signed("heartbeat", reports.HEARTBEAT, body)

@@ -111,14 +111,32 @@ class TargetJournal:
 
     def has_open_entry(self) -> bool:
         """Whether some order was begun and never finished: its worker was killed."""
-        open_tokens: set[str] = set()
+        return bool(self.open_entries())
+
+    def open_entries(self) -> list[dict[str, Any]]:
+        """The orders that were begun and neither finished nor settled, as they were written down (see `begin`)."""
+        entries: dict[str, dict[str, Any]] = {}
         for line in self._lines():
             token = line.get("token", "")
             if "result" in line or "settled" in line:
-                open_tokens.discard(token)
+                entries.pop(token, None)
             else:
-                open_tokens.add(token)
-        return bool(open_tokens)
+                entries[token] = line
+        return list(entries.values())
+
+    def story(self, limit: int = 20) -> list[dict[str, Any]]:
+        """What was begun here last, oldest first: {action, name, verb, seq, turn, begun, status}; the status is that of
+        its result, `settled` for what was ended by another's hand, or `begun`."""
+        entries: dict[str, dict[str, Any]] = {}
+        for line in self._lines():
+            entry = entries.setdefault(line.get("token", ""), {"status": "begun"})
+            if "result" in line:
+                entry["status"] = line["result"].get("status", "done")
+            elif "settled" in line:
+                entry["status"] = "settled"
+            else:
+                entry.update({name: value for name, value in line.items() if name != "token"})
+        return [entry for entry in entries.values() if "begun" in entry][-limit:]
 
     def was_interrupted(self, action_id: str, seq: int) -> bool:
         """Whether step `seq` of that action was begun here, in whichever turn, and never finished."""
@@ -195,6 +213,21 @@ class Journal:
         if "/" in target_id or target_id in ("", ".", ".."):
             raise ValueError(f"not a target id: {target_id!r}")
         return TargetJournal(self.directory / target_id)
+
+    def interrupted(self, limit: int = 500) -> list[dict[str, Any]]:
+        """{action, seq, verb, turn} of each order of any target that was begun and never finished; the newest `limit`.
+
+        What is still at work in another process counts too: of that there is no result yet either.
+        """
+        found = [
+            entry
+            for path in self.directory.iterdir()
+            if path.is_dir()
+            for entry in TargetJournal(path).open_entries()
+            if "action" in entry
+        ]
+        newest = sorted(found, key=lambda entry: entry["begun"])[-limit:]
+        return [{name: entry[name] for name in ("action", "seq", "verb", "turn")} for entry in newest]
 
     def prune(self, older_than_days: int, keep: set[str]) -> int:
         """Removes the journals of targets outside `keep` that were not touched for so long; says how many."""

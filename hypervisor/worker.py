@@ -26,6 +26,7 @@ from hypervisor.agent import Agent
 from hypervisor.config import HostConfig, from_environment
 from hypervisor.executor import Executor
 from hypervisor.journal import Journal
+from hypervisor.journal_queries import JOURNAL_QUERIES
 from hypervisor.queries import QUERIES
 from hypervisor.steps import HOST_STEPS
 
@@ -43,6 +44,7 @@ def _reader(configs: list[HostConfig]) -> str:
 app = Celery("hypervisor")
 broker.guard_lost_client()
 broker.keep_clients()
+broker.free_lost_slots()
 app.conf.update(
     broker.celery_settings(CONFIGS[0].broker_url, _reader(CONFIGS)),
     worker_enable_remote_control=False,  # a lost Redis ends the worker otherwise
@@ -93,7 +95,10 @@ def answer_query(query: dict[str, Any]) -> None:
         raise Ignore()
     body: dict[str, Any] = {"query": query["id"], "host": executor.name, "answer": None, "error": None}
     try:
-        body["answer"] = QUERIES[query["name"]](executor.driver, query["arguments"])
+        if query["name"] in JOURNAL_QUERIES:
+            body["answer"] = JOURNAL_QUERIES[query["name"]](executor.journal, query["arguments"])
+        else:
+            body["answer"] = QUERIES[query["name"]](executor.driver, query["arguments"])
     except KeyError:
         body["error"] = {"code": "host.unknown_query", "message": f"This host knows no query {query['name']!r}."}
     except CloudError as error:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
@@ -76,7 +78,9 @@ def exception_handler(error: Exception, drf_context: dict[str, Any]) -> Response
     """DRF's hook: any exception of a view to a response in the wire's shape."""
     service = getattr(drf_context.get("view"), "service", "compute")
     status, code, message, headers = _read(error)
-    if status >= 500 and not isinstance(error, CloudError):
+    if status == 503 and not isinstance(error, CloudError):
+        log.warning("the database does not answer: %s", error)
+    elif status >= 500 and not isinstance(error, CloudError):
         log.error("unhandled error in a view", exc_info=error)
     response = Response(shape(service, status, code, message), status=status)
     for name, value in headers.items():
@@ -104,10 +108,13 @@ def _read(error: Exception) -> tuple[int, str, str, dict[str, str]]:
         return 400, "request.malformed", f"Malformed request body: {error.detail}", {}
     if isinstance(error, drf.APIException):
         return error.status_code, "request.invalid", str(error.detail), {}
+    if isinstance(error, (OperationalError, InterfaceError)):  # it is away, restarts, or gave up a lock
+        return 503, "cloud.database_away", "The database does not answer now. Try again.", _LATER
     message = f"Unexpected error; the request id is {context.request_id()}. The log of the API has the details."
     return 500, "cloud.unexpected", message, {}
 
 
+_LATER = {"Retry-After": "5"}
 _CHALLENGE = {"WWW-Authenticate": "Keystone"}
 
 
@@ -124,6 +131,10 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500."""
+    """Django's handler500, outside of the wire's views: the admin console, `/metrics`."""
+    error = sys.exc_info()[1]
+    if isinstance(error, (OperationalError, InterfaceError)):
+        status, code, text, headers = _read(error)
+        return JsonResponse(shape(service_of(request.path), status, code, text), status=status, headers=headers)
     message = f"Unexpected error; the request id is {context.request_id()}. The log of the API has the details."
     return JsonResponse(shape(service_of(request.path), 500, "cloud.unexpected", message), status=500)

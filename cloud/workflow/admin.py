@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from cloud.workflow.models import Action, ActionEvent, Host, HostQuery, Service
-from cloud.workflow.runner import cancel
+from cloud.errors import CloudError
+from cloud.workflow import fencing, interventions, stuck
+from cloud.workflow.admin_buttons import Button, WithButtons
+from cloud.workflow.models import Action, ActionEvent, Host, HostQuery, Service, Watch
+from cloud.workflow.services import confirm_fenced
+from cloud.workflow.states import ActionState
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -85,9 +89,49 @@ def timeline(actions: QuerySet[Action]) -> str:
     return format_html("<table>" + head + "{}</table>", rows)
 
 
+def _cancel(request: HttpRequest, action: Action) -> str:
+    interventions.cancel_action(action.pk)
+    return "It was asked to end; its steps are undone."
+
+
+def _try_again(request: HttpRequest, action: Action) -> str:
+    interventions.try_again(action.pk)
+    return "It goes on from where it is, with fresh attempts and time."
+
+
+def _give_up(request: HttpRequest, action: Action) -> str:
+    interventions.give_up(action.pk, by=f"operator {request.user}")
+    return "It is marked as failed. What it left is removed when its target is deleted."
+
+
 @admin.register(Action)
-class ActionAdmin(ReadOnlyAdmin):
-    """Actions, newest first."""
+class ActionAdmin(WithButtons, ReadOnlyAdmin):
+    """Actions, newest first. The page of a STUCK one has all that a person needs to decide."""
+
+    change_form_template = "admin/workflow/action.html"
+    buttons = (
+        Button(
+            "cancel",
+            "Cancel",
+            "It is undone, unless it is past its point of no return",
+            lambda action: interventions.why_not_cancellable(action) is None and not action.cancel_requested,
+            _cancel,
+        ),
+        Button(
+            "try-again",
+            "Try again",
+            "Forward or back from where it is, with fresh attempts and time",
+            lambda action: action.state == ActionState.STUCK,
+            _try_again,
+        ),
+        Button(
+            "give-up",
+            "Give up: mark as failed",
+            "Nothing of it is undone",
+            lambda action: action.state == ActionState.STUCK,
+            _give_up,
+        ),
+    )
 
     list_display = ("created_at", "operation", "target_id", "state", "turn", "attempts", "request_id", "finished_at")
     list_filter = ("state", "operation")
@@ -109,10 +153,19 @@ class ActionAdmin(ReadOnlyAdmin):
         """Only a superuser cancels here; other staff may look."""
         return bool(request.user.is_superuser)
 
+    def page_of(self, row: Action) -> dict[str, Any]:
+        return {"stuck": stuck.page(row)} if row.state == ActionState.STUCK else {}
+
     @admin.action(description="Cancel the chosen actions", permissions=["operate"])
     def cancel_actions(self, request: HttpRequest, chosen: QuerySet[Action]) -> None:
-        asked = sum(cancel(action.pk) for action in chosen)
-        self.message_user(request, f"{asked} live actions were asked to end; their steps are undone.")
+        asked = 0
+        for action in chosen:
+            try:
+                interventions.cancel_action(action.pk)
+                asked += 1
+            except CloudError as error:
+                self.message_user(request, error.message, messages.ERROR)
+        self.message_user(request, f"{asked} actions were asked to end; their steps are undone.")
 
 
 @admin.register(Service)
@@ -132,17 +185,62 @@ class ServiceAdmin(admin.ModelAdmin):
         return False
 
 
+def _fence(request: HttpRequest, host: Host) -> str:
+    fencing.ask(host)
+    return "A conductor runs its fence command now; load this page again to see what came of it."
+
+
+def _confirm_fenced(request: HttpRequest, host: Host) -> str:
+    confirm_fenced(host)
+    return "It is noted that the machine is off."
+
+
 @admin.register(Host)
-class HostAdmin(admin.ModelAdmin):
+class HostAdmin(WithButtons, admin.ModelAdmin):
     """Compute hosts as the engine knows them. Enrol with `manage.py enroll_host`."""
 
-    list_display = ("name", "is_up", "generation", "key_serial")
-    list_filter = ("is_up",)
+    buttons = (
+        Button(
+            "fence",
+            "Fence: run its command",
+            "The machine is switched off by its fence command",
+            lambda host: not host.is_up and bool(host.fence_command),
+            _fence,
+        ),
+        Button(
+            "confirm-fenced",
+            "I have made sure that it is off",
+            "What waits for the host goes on as if nothing ran there any more",
+            lambda host: not host.is_up and not host.is_fenced,
+            _confirm_fenced,
+        ),
+    )
+    list_display = ("name", "is_up", "is_fenced", "generation", "key_serial")
+    list_filter = ("is_up", "is_fenced")
     search_fields = ("name",)
-    readonly_fields = ("name", "service", "is_up", "generation", "hello", "hello_at", "key_serial")
+    readonly_fields = (
+        *("name", "service", "is_up", "generation", "hello", "hello_at", "key_serial"),
+        *("is_fenced", "fence_asked_at", "fence_began_at", "fence_said"),
+    )
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The fence command may hold a password, and conductors run it: for superusers alone."""
+        shown = [field.name for field in Host._meta.fields]
+        return shown if request.user.is_superuser else [name for name in shown if name != "fence_command"]
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Only a superuser fences; other staff may look."""
+        return bool(request.user.is_superuser)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+
+@admin.register(Watch)
+class WatchAdmin(ReadOnlyAdmin):
+    """Since when somebody listens to hosts without a break."""
+
+    list_display = ("name", "looked_at", "since")
 
 
 @admin.register(HostQuery)

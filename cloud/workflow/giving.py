@@ -51,12 +51,7 @@ class Giving:
         return step
 
     def _is_past_pivot(self) -> bool:
-        pivot = self.operation.pivot
-        if pivot is None:
-            return False
-        if self.operation.goes_forward_only:
-            return True
-        return any(seq == pivot and is_done for (seq, _), is_done in self.log.in_effect().items())
+        return self.operation.goes_forward_only or self.log.is_done(self.operation.pivot)
 
     def _must_go_on(self) -> bool:
         """There is no turning round, now or before the pivot's host has answered: it is tried until the deadline."""
@@ -126,7 +121,8 @@ class Giving:
             self._wait(self.action.attempts)
 
     def _stuck(self, fault: dict[str, Any], step: str, host: str = "") -> None:
-        self.action.fault = {**fault, "step": step, "host": host}
+        cause = self.action.fault if self.action.unwind_reason else None  # why it had turned round before
+        self.action.fault = {**fault, "step": step, "host": host, **({"cause": cause} if cause else {})}
         log.error("STUCK: %s on %s: %s", step, host or "the conductor", fault.get("message"))
         self._end(ActionState.STUCK)
 

@@ -34,7 +34,8 @@ _HIGHEST = 2**31 - 2
 def hello(message: dict[str, Any]) -> None:
     """Gives the host its next generation and answers. A host that repeats its hello is answered again, alike.
 
-    A host that is forced down is not answered: it takes no work until an operator lets it.
+    A host that is forced down is not answered: it takes no work until an operator lets it. Nor is one that is about to
+    be switched off, until that has been tried.
     """
     host = sender("hello", message)
     sent = sent_at("hello", host, message) if host is not None else None
@@ -45,6 +46,9 @@ def hello(message: dict[str, Any]) -> None:
         return
     with transaction.atomic():
         host = Host.objects.select_for_update().get(pk=host.pk)
+        if host.fence_asked_at is not None:
+            log.warning("host %s says hello and is to be fenced: it is not answered", host.name)
+            return
         if host.hello != message["hello"]:
             if host.hello_at is not None and sent < host.hello_at:
                 log.info("passed over an old hello of host %s", host.name)
@@ -114,11 +118,13 @@ def _kept(host: Host, lost: list[str]) -> list[str]:
     return sorted(kept)
 
 
-def begin_anew(host: Host) -> None:
+def begin_anew(host: Host, interrupted: Any = None) -> None:
     """After the first heartbeat of a generation: what was given under older ones and not answered never will be, so
     those actions are taken over at once; and what waited for this host waits no longer.
 
-    A step that was at work costs an attempt, one that was not begun does not.
+    A step that was at work costs an attempt, one that was not begun does not. It was at work when it renewed its lease,
+    or when the host's journal has it begun without a result: `interrupted`, [{action, seq, verb, turn}]. Hosts of an
+    older release do not say (rule R12).
     """
     lost = ActionEvent.objects.filter(
         host=host.name,
@@ -127,6 +133,7 @@ def begin_anew(host: Host) -> None:
         action__state__in=LIVE,
         turn=F("action__turn"),
     )
+    _note_begun(lost, interrupted)
     begun = Max("state", filter=Q(state=EventState.BEGUN, progress__is_past=False))
     rows = lost.values("action", "turn", "action__request_id").annotate(begun=begun).order_by("action")
     for row in list(rows[:_AT_ONCE]):
@@ -139,3 +146,18 @@ def begin_anew(host: Host) -> None:
     lost.update(lease_until=timezone.now())
     waiting = Action.objects.filter(state__in=LIVE, not_before__gt=timezone.now(), events__host=host.name)
     Action.objects.filter(pk__in=list(waiting.values_list("pk", flat=True))).update(not_before=timezone.now())
+
+
+def _note_begun(lost: QuerySet[ActionEvent], interrupted: Any) -> None:
+    """Notes as BEGUN what the host's journal has begun without a result, though no renewal ever came of it: without
+    this a step that kills its worker in its first seconds would be given again until the deadline."""
+    unnoted = set(lost.filter(state=EventState.GIVEN).values_list("action", flat=True).distinct())
+    for entry in interrupted if isinstance(interrupted, list) and unnoted else ():
+        try:
+            action, seq, turn = uuid.UUID(entry["action"]), int(entry["seq"]), int(entry["turn"])
+            given = {"action": action, "seq": seq, "verb": str(entry["verb"]), "turn": turn}
+        except (KeyError, TypeError, ValueError, AttributeError):
+            continue  # what is malformed says nothing
+        if action in unnoted:
+            progress = {"percent": None, "message": "", "details": None, "is_past": False}
+            lost.filter(**given, state=EventState.GIVEN).update(state=EventState.BEGUN, progress=progress)

@@ -53,7 +53,7 @@ def heartbeat(message: dict[str, Any]) -> None:
         paid = message.get("paid") or []
         debts.settle(host, paid)
         if message.get("is_first") and host.is_up:
-            hello.begin_anew(host)
+            hello.begin_anew(host, message.get("interrupted"))
             is_welcome = not debts.are_untold(host, paid)
     if message.get("wants_answer") or not is_welcome:
         said = {"sent_at": message["sent_at"], "of_generation": generation}

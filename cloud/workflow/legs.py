@@ -7,6 +7,7 @@ transaction, never retried in place, and a failure is left to the sweep.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,9 @@ from hypervisor.steps import HostStep, Role
 log = logging.getLogger(__name__)
 
 SCHEDULER_QUEUE = "scheduler"
+_SLOW = 0.5  # seconds: a broker that takes so long to fail stands still, and each try would hang as long
+_PAUSE = 5.0  # seconds in which nothing is tried after that: the sweep publishes
+_quiet_until = 0.0
 
 
 def build(
@@ -74,12 +78,19 @@ def publish(actions: Sequence[Action], first_role: Role | None = None) -> None:
 
     Failing to reach the broker is not an error here: the sweep publishes again.
     """
+    global _quiet_until
     sent: dict[int, list[Any]] = {}
     for action in actions:
+        begun = time.monotonic()
+        if begun < _quiet_until:
+            log.info("not published, the sweep will: the broker stood still a moment ago")
+            break
         try:
             _send(action, first_role)
         except Exception as error:  # the broker is away: kombu and redis have no common base
             log.warning("not published, the sweep will: %s: %s", type(error).__name__, error)
+            if time.monotonic() - begun > _SLOW:
+                _quiet_until = time.monotonic() + _PAUSE
             break
         sent.setdefault(action.turn, []).append(action.pk)
     for turn, keys in sent.items():

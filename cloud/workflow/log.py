@@ -56,6 +56,10 @@ class Log:
                 effects.pop(key, None)
         return effects
 
+    def is_done(self, seq: int | None) -> bool:
+        """Whether the step is known to be done, on any host, and not undone since."""
+        return any(known == seq and is_done for (known, _), is_done in self.in_effect().items())
+
     def outputs(self) -> dict[str, Any]:
         """What the steps in effect returned, by step name."""
         in_effect = self.in_effect()
@@ -112,11 +116,12 @@ class Log:
         return failed
 
     def failures(self, seq: int, verb: str, host: str) -> int:
-        """How often in a row `verb` of step `seq` failed on `host`. What its leg left open, and nobody began or
-        answered, has no beginning and is not a failure of it."""
+        """How often in a row `verb` of step `seq` failed on `host`, since a person had the action tried again. What its
+        leg left open, and nobody began or answered, has no beginning and is not a failure of it."""
         count = 0
         for event in self.events:
-            if (event.seq, event.verb, event.host) == (seq, verb, host):
+            is_it = (event.seq, event.verb, event.host) == (seq, verb, host)
+            if is_it and event.turn > self.action.retried_turn:
                 if event.state == EventState.DONE:
                     count = 0
                 elif event.state == EventState.FAILED and event.started_at is not None:

@@ -37,6 +37,7 @@ class Action(models.Model):
     unwind_reason = models.CharField(max_length=16, blank=True)  # "" | failed | reschedule | cancelled
     asking = models.BooleanField(default=False)  # an unanswered pivot is being asked about (rule R5)
     cancel_requested = models.BooleanField(default=False)
+    retried_turn = models.PositiveBigIntegerField(default=0)  # a person had it tried again: failures count above it
     superseded_by = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     fault = models.JSONField(null=True, blank=True)  # {code, message, step, host, context}
     leg = models.JSONField(null=True, blank=True)
@@ -155,10 +156,28 @@ class Host(models.Model):
     hello_at = models.DateTimeField(null=True, blank=True)  # by the host's clock
     is_up = models.BooleanField(default=False)
     is_fenced = models.BooleanField(default=False)  # confirmed off since it went down: nothing of it runs
+    # Switches the machine off and says 0 once it is off: words, `{host}` is the name; see `fencing.py`.
     fence_command = models.CharField(max_length=1024, blank=True)
+    fence_asked_at = models.DateTimeField(null=True, blank=True)  # it is to be run; null: it is not, or has been
+    fence_began_at = models.DateTimeField(null=True, blank=True)  # a conductor runs it, since then
+    fence_said = models.CharField(max_length=1024, blank=True)  # what came of it last
 
     class Meta:
         ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Watch(models.Model):
+    """Whether anybody listens to hosts: only who was listening may say that a host fell silent. One row."""
+
+    name = models.CharField(max_length=32, primary_key=True)
+    looked_at = models.DateTimeField()  # the last sweep
+    since = models.DateTimeField()  # without a longer absence before it
+
+    class Meta:
+        verbose_name_plural = "watches"
 
     def __str__(self) -> str:
         return self.name

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from cloud.api.policy import Caller, require_admin
 from cloud.workflow.models import Action, ActionEvent
 from cloud.workflow.states import EventState
 from hypervisor.steps import HostStep, Role
@@ -143,11 +144,19 @@ class Operation:
         what was begun may still be at work."""
         return ()
 
+    def check_caller(self, caller: Caller, action: Action) -> None:
+        """Raises what keeps the caller from steering the action, once it may see it. Admins alone, unless the verb is
+        everybody's."""
+        require_admin(caller, f"steering the action '{action.operation}'")
+
     def began(self, context: StepContext) -> None:
         """Called in the transaction that accepts the action's first turn."""
 
     def succeeded(self, context: StepContext) -> None:
         """Called in the transaction that ends the action as SUCCEEDED."""
+
+    def retried(self, context: StepContext) -> None:
+        """Called in the transaction in which a person has a STUCK action tried again: what `failed` settled is open."""
 
     def debt_paid(self, context: StepContext, host: str) -> None:
         """Called when `host` was down while this action ended, is back, and owes the target nothing any more."""

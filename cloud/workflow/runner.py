@@ -62,15 +62,17 @@ def take_over(action_id: uuid.UUID, turn: int, why: str, *, spends_attempt: bool
 
 
 def cancel(action_id: uuid.UUID) -> bool:
-    """Asks that a live action end as CANCELLED. False when it is not alive.
+    """Asks that a live action end as CANCELLED. False when it is not alive. Who asks for a person asks
+    `interventions.cancel_action`, which says why not.
 
     A step at work that is `cancellable` is stopped: the action goes back in the next turn, whose first order its host
-    cannot but see. Any other is left to answer; and past the pivot nothing comes of it (rule R5).
+    cannot but see. One that waits goes back at once. Any other is left to answer; and past the pivot nothing comes of
+    it (rule R5).
     """
     if not Action.objects.filter(pk=action_id, state__in=LIVE).update(cancel_requested=True):
         return False
     action = Action.objects.get(pk=action_id)
-    if action.state == ActionState.RUNNING and _is_cancellable(action):
+    if action.state == ActionState.RUNNING and (action.leg is None or _is_cancellable(action)):
         take_over(action_id, action.turn, "it was cancelled", spends_attempt=False)
     return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
@@ -19,6 +20,9 @@ from cloud.workflow.models import Action, ActionEvent, Host, Service
 from cloud.workflow.operation import operation
 from cloud.workflow.states import LIVE, OPEN, ActionState, EventState
 
+log = logging.getLogger(__name__)
+
+NOT_UNDONE = ("action.reset", "action.given_up")  # faults of actions that a person ended as they were
 _TRIES = 3  # to supersede what began a moment earlier
 
 
@@ -119,10 +123,10 @@ def _supersede(
     if live is not None and live.operation == name:
         return live
     now = timezone.now()
-    # What is STUCK left something behind that nobody undid, on hosts that the target's own row may not name any more.
-    unfinished = Q(action=live) | Q(
-        action__target_type=target_type, action__target_id=target, action__state=ActionState.STUCK
-    )
+    # What is STUCK, or was ended by a person without undoing, left something behind, on hosts that the target's own row
+    # may not name any more.
+    not_undone = Q(action__state=ActionState.STUCK) | Q(action__fault__code__in=NOT_UNDONE)
+    unfinished = Q(action=live) | (Q(action__target_type=target_type, action__target_id=target) & not_undone)
     given = ActionEvent.objects.filter(unfinished).exclude(host="").order_by("pk").values_list("host", flat=True)
     touched = list(dict.fromkeys([*(host for host in hosts if host), *given]))
     if live is not None:
@@ -182,9 +186,16 @@ def enroll_host(*, name: str) -> Host:
 
 def confirm_fenced(host: Host) -> None:
     """Notes that the machine of a host that is down is off: a fence command said so, or an admin does. What waits for
-    the host is tried now. Raises HostIsUp (409) for one that is up."""
-    if not Host.objects.filter(pk=host.pk, is_up=False).update(is_fenced=True):
-        raise HostIsUp(f"Host {host.name} is up; force its service down and wait until it is marked down.")
+    the host is tried now. Nothing that it said before counts any more, it has to say hello.
+
+    Raises HostIsUp (409) for one that is up, or that said hello since `host` was read.
+    """
+    same = Host.objects.filter(pk=host.pk, is_up=False, generation=host.generation)
+    if not same.update(is_fenced=True, hello="", fence_asked_at=None):
+        raise HostIsUp(
+            f"Host {host.name} is up or has just spoken; force its service down and wait until it is marked down."
+        )
+    log.warning("host %s is confirmed off", host.name)
     now = timezone.now()
     waiting = Action.objects.filter(state__in=LIVE, not_before__gt=now, events__host=host.name)
     Action.objects.filter(pk__in=list(waiting.values_list("pk", flat=True))).update(not_before=now)

@@ -16,9 +16,9 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from cloud import context
-from cloud.workflow import legs
+from cloud.workflow import fencing, legs
 from cloud.workflow.giving import lease_end
-from cloud.workflow.models import Action, ActionEvent, Host, HostQuery
+from cloud.workflow.models import Action, ActionEvent, Host, HostQuery, Watch
 from cloud.workflow.operation import operation, operations
 from cloud.workflow.runner import take_over
 from cloud.workflow.states import LIVE, OPEN, ActionState, EventState
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 _BATCH = 500
 _PUBLISH_GRACE = 2.0  # seconds that a commit may take to be followed by its message
 _HOUSEKEEPING = 600.0
+_HOSTS = "hosts"  # the name of the watch over them
 
 
 def publish_unpublished() -> None:
@@ -122,16 +123,43 @@ def _one_of_many(action: Action) -> Iterator[None]:
             log.exception("a sweep could not help this action")
 
 
+def watch_hosts() -> None:
+    """Notes that somebody listens to hosts, then marks those down that fell silent meanwhile."""
+    now = timezone.now()
+    watch, is_new = Watch.objects.get_or_create(name=_HOSTS, defaults={"looked_at": now, "since": now})
+    if not is_new:
+        away = (now - watch.looked_at).total_seconds()
+        if away > settings.DOWN_AFTER / 2:  # a host that beats cannot fall silent by a shorter absence of ours
+            log.warning("nobody listened to hosts for %.0f s: they have %.0f s to speak", away, settings.DOWN_AFTER)
+            watch.since = now
+        watch.looked_at = now
+        watch.save()
+    mark_hosts_down()
+
+
 def mark_hosts_down() -> None:
     """Marks hosts as down whose last heartbeat is older than the limit, or that an operator forced down; and those that
-    said hello and never came. Each has to say hello before anything that it says counts again (rule R6)."""
-    before = timezone.now() - timedelta(seconds=settings.DOWN_AFTER)
+    said hello and never came. Each has to say hello before anything that it says counts again (rule R6).
+
+    Nobody is silent whom nobody listened to: while the conductors, the broker or the database were away, and for a down
+    limit after that, only those are marked that an operator forced down.
+    """
+    now = timezone.now()
+    before = now - timedelta(seconds=settings.DOWN_AFTER)
+    watch = Watch.objects.filter(name=_HOSTS).first()
+    may_judge = watch is None or (
+        watch.since <= before and watch.looked_at >= now - timedelta(seconds=settings.DOWN_AFTER / 2)
+    )
     silent = Q(service__last_seen_at__lt=before) | Q(service__last_seen_at=None)
-    is_up = Q(is_up=True) & (silent | Q(service__is_forced_down=True))
+    forced = Q(is_up=True, service__is_forced_down=True)
+    fell_silent = Q(is_up=True) & silent
     never_came = Q(is_up=False, hello_at__lt=before) & ~Q(hello="")
-    for name in list(Host.objects.filter(is_up | never_came).values_list("name", flat=True)):
+    found = Host.objects.filter(forced | fell_silent | never_came if may_judge else forced)
+    for name, is_forced in list(found.values_list("name", "service__is_forced_down")):
         log.warning("host %s is down", name)
         Host.objects.filter(name=name).update(is_up=False, hello="")
+        if settings.FENCE_AUTOMATICALLY and not is_forced:  # who forced it down may have work to do there
+            fencing.ask_if_possible(name)
 
 
 def forget_old_rows() -> None:
@@ -153,7 +181,8 @@ def forget_old_rows() -> None:
 
 
 SWEEPS = (
-    ("workflow.mark_hosts_down", mark_hosts_down),
+    ("workflow.mark_hosts_down", watch_hosts),
+    ("workflow.fence_hosts", fencing.send_out),
     ("workflow.publish_unpublished", publish_unpublished),
     ("workflow.restart_lost_beginnings", restart_lost_beginnings),
     ("workflow.repair_silent_legs", repair_silent_legs),

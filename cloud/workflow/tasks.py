@@ -14,7 +14,7 @@ from celery.exceptions import Ignore
 
 from cloud import context
 from cloud.celery import app
-from cloud.workflow import hello, hosts, runner, sweeps
+from cloud.workflow import fencing, hello, hosts, runner, sweeps
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,12 @@ def guest_changed(message: dict[str, Any]) -> None:
 def answer(message: dict[str, Any]) -> None:
     """A host answers a query."""
     hosts.answer(message)
+
+
+@_task("fence")
+def fence(name: str) -> None:
+    """Switches off a host whose row says that it is to be; the message alone, which a host could send, does nothing."""
+    fencing.carry_out(name)
 
 
 @_task("sweep")

@@ -46,7 +46,7 @@ class Turn(Unwinding):
         """The first turn."""
         self.action.state = ActionState.RUNNING
         self.operation.began(self.context())
-        self.forward()
+        self.decide()  # it may have been cancelled before it began
 
     def go_on(self, outcome: Outcome) -> None:
         """After a host's report."""

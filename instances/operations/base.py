@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from django.utils import timezone
 
+from cloud.api.policy import Caller, require_admin, require_member
 from cloud.workflow.models import Action
 from cloud.workflow.operation import Operation, Step, StepContext
 from cloud.workflow.states import LIVE
@@ -14,7 +15,8 @@ from hypervisor.spec import encode
 from hypervisor.steps import Role
 from instances.guest_spec import guest_spec
 from instances.models import Fault, Instance
-from instances.states import VERBS, VerbRule, seen_as
+from instances.services.lock import check_lock
+from instances.states import OWN_VERBS, VERBS, VerbRule, seen_as
 from instances.steps.row import instance_of
 from instances.unfinished_moves import moves_that_are_over
 from scheduling import claims
@@ -43,6 +45,19 @@ class InstanceOperation(Operation):
     def inputs(self, context: StepContext) -> dict[str, Any]:
         """The guest, complete."""
         return {"guest": encode(guest_spec(instance_of(context), url_expires_at=context.action.deadline))}
+
+    def check_caller(self, caller: Caller, action: Action) -> None:
+        """Who may use the verb on the instance may steer its action; what the cloud does by itself is an admin's."""
+        rule = self.rule
+        is_for_admins = rule.is_for_admins or rule.verb in OWN_VERBS
+        (require_admin if is_for_admins else require_member)(caller, f"steering the action '{action.operation}'")
+        instance = Instance.objects.filter(pk=action.target_id).first()
+        if instance is not None:
+            check_lock(caller, instance, rule)
+
+    def retried(self, context: StepContext) -> None:
+        """The instance is busy with the verb again."""
+        Instance.objects.filter(pk=context.target_id).update(task_state=self.rule.task_state, updated_at=timezone.now())
 
     def succeeded(self, context: StepContext) -> None:
         """The instance is what the verb promises, its power_state what the last step saw, and idle."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import redis
-from kombu.transport.redis import Channel
+from kombu.transport.redis import Channel, QoS
 
 from cloud import broker
 
@@ -49,3 +50,24 @@ def test_the_client_that_waits_for_messages_is_never_shared() -> None:
 
 def test_two_channels_do_not_share_a_client() -> None:
     assert client_of(ChannelStandIn()) is not client_of(ChannelStandIn())
+
+
+class LostPipe:
+    """A pipe to a Redis that is gone."""
+
+    def execute(self) -> None:
+        raise redis.exceptions.ConnectionError("Connection refused")
+
+
+def test_what_could_not_be_acknowledged_frees_its_place_so_that_the_loss_is_seen(monkeypatch: Any) -> None:
+    """A worker with every thread at work when Redis went away was deaf for ever."""
+    broker.free_lost_slots()
+    broker.free_lost_slots()
+    qos = QoS(ChannelStandIn(), prefetch_count=1)
+    qos._on_collect.cancel()
+    qos._delivered["tag"] = object()
+    monkeypatch.setattr(QoS, "_remove_from_indices", lambda self, tag, pipe=None: LostPipe())
+    assert not qos.can_consume()
+    with pytest.raises(redis.exceptions.ConnectionError):
+        qos.ack("tag")
+    assert qos.can_consume()

@@ -17,7 +17,7 @@ from cloud.identity.bootstrap import bootstrap
 from cloud.identity.models import User
 from cloud.identity.services import create_project
 from cloud.images.models import ImageMember
-from cloud.workflow.models import ActionEvent, HostQuery
+from cloud.workflow.models import ActionEvent, HostQuery, Watch
 from cloud.workflow.services import start_actions
 from cloud.workflow.states import EventState
 from instances.models import Fault, FlavorAccess, KeyPair, Migration, Quota, QuotaClass
@@ -61,6 +61,7 @@ def rows(operator: Client) -> None:
     QuotaClass.objects.create(resource="cores", limit=5)
     HostQuery.objects.create(host="h1", name="console_output")
     Group.objects.create(name="group")
+    Watch.objects.create(name="hosts", looked_at=timezone.now(), since=timezone.now())
     claim(spec(instance_id=instance.pk), ["h1"], action_id=uuid.uuid4())
     (action,) = start_actions(
         operation="delete",
