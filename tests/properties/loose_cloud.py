@@ -72,11 +72,13 @@ class LooseCloud(CloudInABox):
         return self.host_of(message) not in self.dead | self.off
 
     def deliver(self, message: Message) -> None:
-        """As a worker would; nobody acts for an action that has ended."""
+        """As a worker would; nobody acts for an action that has ended, except while another one, which superseded it,
+        is on its way to fence the host."""
         name = self.host_of(message)
-        action = message.args[0].get("action") if name and isinstance(message.args[0], dict) else None
-        ended = bool(action) and not Action.objects.filter(pk=action, state__in=LIVE).exists()
-        if not ended or self._is_unreached(name):
+        leg = message.args[0] if name and isinstance(message.args[0], dict) else {}
+        action = leg.get("action")
+        is_alive = not action or Action.objects.filter(target_id=leg["target"], state__in=LIVE).exists()
+        if is_alive or self._is_unreached(name):
             super().deliver(message)
             return
         before = self.world_of(name)
