@@ -1,4 +1,4 @@
-"""`python -m tests.model [--exhaustive] [--walk STEPS] [--seed N]`: searches the model at length, and says how far it is.
+"""`python -m tests.model [--exhaustive] [--walk STEPS] [--seed N]`: searches the model at length.
 
 Without options: the scenarios of the test command. `--exhaustive`: those and every pair of faults; an hour. Ends with 1
 when something broke.

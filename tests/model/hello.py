@@ -1,5 +1,5 @@
 """How hosts begin anew (rule R6) and pay what they owe (R8): the model of `cloud/workflow/{hello,hosts,debts}.py` and
-`hypervisor/{agent,standing,welcome}.py`. A heartbeat and what is said of it are one step; a hello and its answer are two.
+`hypervisor/{agent,standing,welcome}.py`. A heartbeat and what is said of it are one step, a hello and its answer two.
 """
 
 from __future__ import annotations
@@ -98,16 +98,16 @@ class Hellos:
         host = world.hosts[name]._replace(generation=message.turn, hello=0, is_new=True, paid=message.debts)
         yield f"h{name} enters as generation {message.turn}", with_host(world, name, host)
 
-    def _pay(self, world: World, name: int, debt: Debt) -> World:
+    @staticmethod
+    def _pay(world: World, name: int, debt: Debt) -> World:
         """A debt in the turn in which it was owed; it is void when later orders came first."""
         host, action = world.hosts[name], world.db.actions[debt.action]
-        turn = debt.turn if self.rules.debts_keep_their_turn else max(debt.turn, host.highest)
-        if turn < host.highest:
+        if debt.turn < host.highest:
             return world
-        world = with_host(world, name, raised(host, turn))
+        world = with_host(world, name, raised(host, debt.turn))
         for order in debt.orders:
             step = OPERATIONS[action.operation].steps[order.seq]
-            done = effect(world, name, action._replace(turn=turn), step, order.verb)
+            done = effect(world, name, action._replace(turn=debt.turn), step, order.verb)
             world = world if done is None else done[0]
         return world
 

@@ -149,7 +149,7 @@ class Network:
 
     def _users(self, world: World) -> Iterator[Step]:
         index, last = len(world.db.actions) - 1, world.db.actions[-1]
-        if world.budget.cancel and last.is_live and not last.is_cancelled and not OPERATIONS[last.operation].pivot == 0:
+        if world.budget.cancel and last.is_live and not last.is_cancelled and OPERATIONS[last.operation].pivot != 0:
             actions = (*world.db.actions[:index], last._replace(is_cancelled=True))
             asked = spent(world._replace(db=world.db._replace(actions=actions)), "cancel")
             yield f"CANCEL of a{index} is asked for", asked

@@ -1,4 +1,4 @@
-"""The verbs of the model, each there for one kind of thing that the engine has to get right, and what their steps do."""
+"""The verbs of the model, each there for one kind of thing that the engine has to get right; what their steps do."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ OPERATIONS = {
     ),
     # another host is to have the guest whose own is down
     "evacuate": Operation((Step("claim", "C"), Step("bring_up", "H"))),
-    "start": Operation((Step("guest", "S"),)),
+    "start": Operation((Step("run", "S"),)),
     # a step that cannot see its own effect
     "interrupt": Operation((Step("nmi", "S", has_undo=False, once=True),)),
     # two hosts before any pivot, the later step without an undo
@@ -59,6 +59,7 @@ _MADE = {
     "guest": {"guest"},
     "prepare": {"prepared"},
     "bring_up": {"disk", "guest"},
+    "run": {"guest"},
     "send": {"sent"},
     "receive": {"received"},
 }
@@ -83,6 +84,10 @@ def effect(world: World, name: int, action: Action, step: Step, verb: str) -> tu
     if verb == "ask":
         is_here = bool(things & GUESTS)
         return world, "moved" if is_here == (name == 1) else "unmoved"
+    if (verb, step.name) == ("undo", "run"):
+        was_on = {"off"} if "guest" in things else set[str]()
+        world = _without(world, name, frozenset({"guest"}), action.turn)
+        return with_host(world, name, world.hosts[name]._replace(things=things - {"guest"} | was_on)), "done"
     if verb == "undo":
         return _without(world, name, frozenset(_UNMADE[step.name]), action.turn), "done"
     if step.name == "remove":
@@ -97,7 +102,7 @@ def effect(world: World, name: int, action: Action, step: Step, verb: str) -> tu
         if "nmi" in things:
             raise Lost("a step that cannot see its own effect was done twice")
         changed = things | {"nmi"}
-    elif step.name == "guest" and "disk" not in things:
+    elif step.name in ("guest", "run") and "disk" not in things:
         changed = None
     else:
         changed = things - {"off"} | _MADE[step.name]

@@ -30,7 +30,6 @@ class Rules:
     clears_away: bool = True  # R6, R8: off, what a debt does not undo stays on a host that the guest has left
     refuses_old_generations: bool = True  # R6: off, tokens of any generation are taken
     makes_debts: bool = True  # R8: off, unwinding waits for hosts that are down
-    debts_keep_their_turn: bool = True  # R8: off, they are paid under the target's latest turn
     keeps_room_of_debtors: bool = True  # R8: off, what the target holds there is freed at once
     remembers_once: bool = True  # R10: off, a step that cannot see its own effect is repeated
     remembers_once_done: bool = True  # R10: off, its result is forgotten with its turn

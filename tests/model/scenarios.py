@@ -135,7 +135,6 @@ MUTATIONS = (
     _mutation("clears_away", "start", power_loss=1),
     _mutation("refuses_old_generations", "boot", journal_loss=1, delete=1),
     _mutation("makes_debts", "boot", power_loss=1, stays_off=1),
-    _mutation("debts_keep_their_turn", "boot", mistaken_down=1),
     _mutation("keeps_room_of_debtors", "boot", power_loss=1, delete=1),
     _mutation("remembers_once", "interrupt", worker_death=1),
     _mutation("remembers_once_done", "interrupt", worker_death=1),

@@ -64,9 +64,7 @@ class Action(NamedTuple):
     is_cancelled: bool = False
     open: tuple[Order, ...] = ()  # given in this turn and not answered
     effects: frozenset[tuple[int, int, bool]] = frozenset()
-    reached: frozenset[int] = (
-        frozenset()
-    )  # hosts that an undo, a fence or a question reached since they were given a step
+    reached: frozenset[int] = frozenset()  # hosts that an undo, a fence or an ask reached since their last step
     doubts: frozenset[tuple[int, bool]] = frozenset()  # hosts of the pivot in doubt; True: they never answered
     hosts: tuple[int, ...] = ()  # of a delete: where it has to go; else the chosen one
     given: frozenset[int] = frozenset()  # every host that the log names
