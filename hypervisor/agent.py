@@ -14,7 +14,7 @@ from hypervisor import reports
 from hypervisor.config import HostConfig
 from hypervisor.executor import Executor
 from hypervisor.spec import GuestState, encode
-from hypervisor.welcome import Debts, let_go
+from hypervisor.welcome import Debts, clear_away, let_go
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +131,7 @@ class Agent:
             let_go(self.executor, answer)
             self._debts = Debts(list(answer["debts"]))
             self._news = self._debts.pay(self.executor)
+            clear_away(self.executor, answer, self._debts)
             self._limit = float(answer["down_after"])
             self._beats.clear()
             standing = self.executor.journal.standing

@@ -145,6 +145,17 @@ class TargetJournal:
         begun = (line for line in lines if line.get("verb") == "do" and line.get("action") == action_id)
         return any(line.get("seq") == seq and line["token"] not in finished for line in begun)
 
+    def done_before(self, action_id: str, seq: int) -> dict[str, Any] | None:
+        """The result of step `seq` of that action if it was done here, in whichever turn; None when it was not."""
+        lines = self._lines()
+        mine = {
+            line["token"]
+            for line in lines
+            if line.get("verb") == "do" and (line.get("action"), line.get("seq")) == (action_id, seq)
+        }
+        results = (line["result"] for line in lines if "result" in line and line["token"] in mine)
+        return next((result for result in results if result["status"] == "done"), None)
+
     def begin(self, token: str, order: dict[str, Any]) -> None:
         """Writes that the order is begun, before its first effect."""
         self._append({"token": token, "begun": time.time(), **order})

@@ -20,6 +20,7 @@ class Debts:
     """What the host still owes: legs of orders, each with the results so far in its own `results`."""
 
     unpaid: list[dict[str, Any]] = field(default_factory=list)
+    void: set[str] = field(default_factory=set)  # targets of those that later orders came before
 
     def pay(self, executor: Executor) -> list[dict[str, Any]]:
         """Tries each leg once; those that fail stay unpaid. Gives what the conductors must hear of each."""
@@ -32,6 +33,8 @@ class Debts:
             if not (is_paid or is_void):
                 self.unpaid.append(debt)
             leg = debt["leg"]
+            if is_void:
+                self.void.add(leg["target"])
             reports.append({"action": leg["action"], "turn": debt["orders"][0]["turn"], "results": results})
         return reports
 
@@ -58,10 +61,24 @@ def let_go(executor: Executor, answer: dict[str, Any]) -> None:
     """
     for target, turn in answer["turns"].items():
         executor.journal.of(target).raise_turn(turn)
-    # A conductor that does not say what others need keeps all of it; what is owed is removed when that is paid.
+    # A conductor that does not say what others need keeps all of it; who has debts keeps it until they are paid.
     keeps = {*answer.get("kept", answer["lost"]), *(debt["leg"]["target"] for debt in answer["debts"])}
     for target in answer["lost"]:
         journal = executor.journal.of(target)
         turn = journal.raise_turn(answer["turns"][target])
         with context.bound(instance=target, host=executor.name), journal.locked(turn, f"hello {answer['hello']}"):
             abandon(executor.driver, target, keeps_disk=target in keeps)
+
+
+def clear_away(executor: Executor, answer: dict[str, Any], debts: Debts) -> None:
+    """After the debts: the files of guests that were let go, which nobody needs any more, are gone. An undo removes
+    only what its step made, and not what was there before it.
+
+    Where a debt could not be paid, or later orders came before it, they stay.
+    """
+    kept = {*answer.get("kept", answer["lost"]), *debts.void, *(debt["leg"]["target"] for debt in debts.unpaid)}
+    for target in {debt["leg"]["target"] for debt in answer["debts"]} & set(answer["lost"]) - kept:
+        journal = executor.journal.of(target)
+        holder = f"hello {answer['hello']} paid"
+        with context.bound(instance=target, host=executor.name), journal.locked(journal.highest(), holder):
+            abandon(executor.driver, target, keeps_disk=False)

@@ -67,7 +67,9 @@ def is_current(host: Host, target_id: Any, turn: int) -> bool:
     """Whether an observation of a target, which `host` made when it had seen `turn` of it, says something of now: no
     action is alive on the target, and none gave the host a step since (rule R11)."""
     actions = Action.objects.filter(target_id=target_id)
-    given = ActionEvent.objects.filter(action__in=actions, host=host.name).aggregate(turn=Max("turn"))["turn"]
+    # What was meant for it while it was down has no generation: it never got there, and its journal knows no such turn.
+    reached = ActionEvent.objects.filter(action__in=actions, host=host.name, generation__gt=0)
+    given = reached.aggregate(turn=Max("turn"))["turn"]
     return given is not None and turn >= given and not actions.filter(state__in=LIVE).exists()
 
 

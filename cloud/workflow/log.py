@@ -13,7 +13,7 @@ from cloud.workflow.states import OPEN, EventState, Verb
 from hypervisor.steps import Role
 
 _CONDUCTOR = ""
-_NOT_BEGUN = ("host.behind", "host.generation")  # what a host answers that did not do what it was told
+_REFUSED = ("host.behind", "host.generation")  # what a host answers that did not do what it was told
 
 
 class Log:
@@ -79,15 +79,17 @@ class Log:
 
     def in_doubt(self, pivot: int) -> dict[str, bool]:
         """Hosts of which nobody knows whether the pivot has happened there (rule R5) → whether they never answered the
-        order, so that it may still be at work; False when they answered that it failed."""
+        order, so that it may still be at work; False when they answered that it failed, or refused it: a worker may
+        have begun it and died, and the next one refused the message that came back."""
         doubts: dict[str, bool] = {}
         for event in self.events:
             if event.seq != pivot or not event.host or event.generation == 0:
                 continue
             if event.state in (EventState.DONE, EventState.OWED):
                 doubts.pop(event.host, None)
-            elif event.verb == Verb.DO and (event.error or {}).get("code") not in _NOT_BEGUN:
-                doubts[event.host] = event.started_at is None
+            elif event.verb == Verb.DO:
+                is_refused = (event.error or {}).get("code") in _REFUSED
+                doubts[event.host] = event.started_at is None and not is_refused
         return doubts
 
     def hosts(self) -> list[str]:

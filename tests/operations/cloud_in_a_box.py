@@ -29,6 +29,7 @@ from hypervisor.agent import Agent
 from hypervisor.config import HostConfig
 from hypervisor.executor import Executor
 from hypervisor.journal import Journal
+from hypervisor.simulated.lifecycle import OFF
 from scheduling.services import refresh_schedulable
 
 CONDUCTOR_QUEUES = ("conductor", "scheduler")
@@ -101,7 +102,8 @@ class CloudInABox:
     def power_off(self, name: str) -> None:
         """The host is gone: it is marked down, and its guests do not run."""
         self.off.add(name)
-        for guest in self.executors[name].driver.lifecycle.guests():
+        running = (guest for guest in self.executors[name].driver.lifecycle.guests() if guest.power_state not in OFF)
+        for guest in running:
             self.executors[name].driver.lifecycle.set_power_state(guest.instance_id, 4, "stopped")  # type: ignore[attr-defined]
         Service.objects.filter(host=name).update(last_seen_at=timezone.now() - timedelta(days=1))
         mark_hosts_down()

@@ -164,12 +164,14 @@ class World:
         facts = self.facts()
         if instance.vm_state in _WITHOUT_GUEST:
             assert facts["guests"] == {}
-            assert facts["left"] == []
+            assert facts["left"] == [], instance.vm_state
         else:
             assert instance.host
             others = set(self.box.executors) - self.hosts_that_may_hold()
-            assert facts["guests"].get(instance.host) == instance.power_state == _POWER[VmState(instance.vm_state)]
-            assert [left for name in others for left in self.box.leftovers_on(name, instance.pk)] == []
+            seen, expected = facts["guests"].get(instance.host), _POWER[VmState(instance.vm_state)]
+            assert (seen, instance.power_state) == (expected, expected), (instance.vm_state, facts)
+            left = [left for name in others for left in self.box.leftovers_on(name, instance.pk)]
+            assert left == [], (instance.vm_state, instance.host)
             assert Allocation.objects.filter(consumer=instance.pk, host=instance.host).count() == 1
         self.assert_usage_equals_allocations()
 

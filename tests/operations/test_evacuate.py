@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cloud.workflow.models import Action, ActionEvent, Host
-from cloud.workflow.states import ActionState
+from cloud.workflow.states import ActionState, EventState
 from hypervisor.abandon import abandon
 from instances import services
 from instances.left_disks import disks_to_keep
@@ -246,3 +246,21 @@ def test_a_host_keeps_a_disk_on_shared_storage_until_the_instance_is_deleted(sha
 def test_a_host_keeps_what_no_row_knows(world: World) -> None:
     unknown = "7c8e2c3e-1b0a-4a53-9a58-0000000000aa"
     assert disks_to_keep("h1", [unknown]) == {unknown}
+
+
+def test_a_debt_of_an_earlier_verb_does_not_keep_the_disk_on_the_host_that_was_left(world: World) -> None:
+    """The host kept all that it had of the instance for the debt, whose undo removes only what its own step made."""
+    boot_on_h1(world)
+    world.bring_to(VmState.STOPPED)
+    start = world.begin(services.start_instance)
+    world.box.step()
+    world.box.power_off("h1")
+    world.box.recover()
+    start.refresh_from_db()
+    assert start.state == ActionState.FAILED
+    assert start.events.filter(state=EventState.OWED, verb="undo").exists()
+    action = run(world)
+    assert action.state == ActionState.SUCCEEDED
+    world.let_hosts_return()
+    assert world.box.leftovers_on("h1", world.instance_id) == []
+    assert not ActionEvent.objects.filter(state=EventState.OWED).exists()

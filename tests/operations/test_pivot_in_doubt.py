@@ -188,3 +188,16 @@ def test_a_witness_that_saw_it_ends_the_doubt_and_one_that_did_not_does_not(
         assert_moved(world, action)
     else:
         assert_unmoved(world, action)
+
+
+def test_a_pivot_whose_message_came_back_and_was_refused_is_asked_about_before_anything_is_undone(world: World) -> None:
+    """Its worker died when it had moved; the next one refused the order, of a generation before its own. That was taken
+    for a move that never began, and a cancel undid the destination with the guest in it."""
+    action, message = at_the_pivot(world)
+    world.box.executors["h1"].carry(*message.args)  # moved; then the worker dies, and its order comes back
+    world.box.start_worker("h1")
+    world.box.deliver(message)
+    world.box.run()
+    assert cancel(action.pk)
+    assert world.box.beat("h1")
+    assert_moved(world, action)

@@ -18,6 +18,7 @@ from cloud.workflow.states import ActionState, EventState, Verb
 from cloud.workflow.turn import Turn
 from hypervisor.steps import Role, StepHost
 from hypervisor.steps.declare import host_step
+from instances import services
 from tests.operations.cloud_in_a_box import CloudInABox, Killed
 from tests.operations.scenarios import World
 
@@ -188,3 +189,24 @@ def test_a_delete_fences_every_host_before_it_removes_from_any(world: World) -> 
     fenced, removed = turns(deletion, Verb.FENCE), turns(deletion, Verb.DO)
     assert set(fenced) == {"h1", "h2"}
     assert max(fenced.values()) < min(turn for host, turn in removed.items() if host)
+
+
+def test_a_step_that_cannot_see_its_effect_is_not_done_again_when_its_result_was_lost(world: World) -> None:
+    """Rule R10: its worker died with the result in the journal, and the next turn has another token."""
+    world.booted()
+    action = world.begin(services.trigger_crash_dump)
+    host = world.instance().host
+
+    def die(point: str, order: dict[str, Any]) -> None:
+        if point == "after_record":
+            raise Killed("its result is written, and not reported")
+
+    world.box.executors[host].fault_points = die
+    world.box.step()
+    with pytest.raises(Killed):
+        world.box.step()
+    world.box.restart_workers()
+    world.box.recover()
+    world.assert_succeeded(action)
+    note = world.box.executors[host].driver.lifecycle.note(str(world.instance_id))  # type: ignore[attr-defined]
+    assert note["interrupts"] == 1

@@ -18,7 +18,7 @@ from cloud.workflow.models import Action, ActionEvent, Host, HostQuery, Service
 from cloud.workflow.operation import ConductorStep, operation, operations
 from cloud.workflow.states import ActionState, EventState, Verb
 from instances.operations.boot import Boot
-from instances.services import delete_instance
+from instances.services import delete_instance, stop_instance
 from scheduling.models import ComputeNode
 from tests.operations.cloud_in_a_box import CloudInABox
 from tests.operations.conftest import box  # noqa: F401
@@ -368,3 +368,21 @@ def test_what_a_host_answers_instead_of_an_answer_is_told(world: World, monkeypa
     with pytest.raises(queries.HostRefused, match="h1 knows no such guest"):
         queries.ask("h1", "console_output", {})
     assert not HostQuery.objects.exists()
+
+
+def test_a_host_that_was_down_when_a_verb_failed_is_believed_again_when_it_is_back(world: World) -> None:
+    """The step that it was never given counted as the last one that it was: nothing that it saw of the guest was ever
+    of now, and after a power loss nobody brought the guest back."""
+    world.booted()
+    name = world.instance().host
+    world.box.beat(name)
+    stop = world.begin(stop_instance)
+    world.lose_power()
+    world.box.power_off(name)
+    world.box.recover()
+    stop.refresh_from_db()
+    assert stop.state == ActionState.FAILED
+    world.box.power_on(name)
+    world.box.recover()
+    again = Action.objects.get(target_id=world.instance_id, operation="power_on_again")
+    world.assert_succeeded(again)
