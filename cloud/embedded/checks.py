@@ -76,7 +76,7 @@ CHECKS = (
     Check(
         name="postgres",
         title="pytest on PostgreSQL",
-        command=("pytest", "-m", "postgres or not (real or wire or rig)"),
+        command=("pytest", "-m", "postgres or not (real or wire or rig or chaos)"),
         is_pytest=True,
         on_postgres=True,
     ),

@@ -37,7 +37,7 @@ class StepHost:
 
     @property
     def keeps_files(self) -> bool:
-        """Whether the target's files here are another host's by now, on storage that both share: an undo that is paid as
+        """Whether the target's files here are another host's by now, on storage that both share: an undo paid as
         a debt leaves them."""
         return bool(self.inputs.get("keeps_files"))
 

@@ -42,6 +42,7 @@ def _order(options: argparse.Namespace) -> run.Order:
         kills=kills,
         operations=options.operations,
         users=options.users,
+        pause=options.pause,
         plan=Plan(
             timing=PRODUCT if options.product_timing else SHORT, on_postgres=options.postgres, is_kept=options.keep
         ),
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--kills", type=int, default=0, help=f"how many processes are killed (default {KILLS_A_MINUTE} a minute)")
     add("--operations", type=int, default=0, help="go on until so many were accepted")
     add("--users", type=int, default=8, help="threads of the load, with three servers each (default 8)")
+    add("--pause", type=float, default=1.2, help="seconds between two requests of a user, at most (default 1.2)")
     add("--postgres", action="store_true", help="on a PostgreSQL of its own instead of SQLite")
     add("--product-timing", action="store_true", help="leases, heartbeats and sweeps by the product's defaults")
     add("--rig", action="store_true", help="real guests on three hosts of a rig (needs root and libvirt)")

@@ -1,7 +1,7 @@
 """The cloud under chaos: real processes of its own in a temporary directory, on free ports, gone at the end.
 
-Redis with the product's users, the API, two conductors and a scheduler of its own, beat, and three simulated hosts, each
-with its worker and its control worker under its own Redis user. c1 and c2 share their instances directory, c3 does not.
+Redis with the product's users, the API, two conductors and a scheduler of its own, beat, and three simulated hosts,
+each with its worker and its control worker under its own Redis user. c1 and c2 share their instances directory.
 """
 
 from __future__ import annotations
@@ -216,12 +216,12 @@ def _named(conductor: Program, name: str, queues: str) -> Program:
     command = [queues if word == "conductor,scheduler" else word for word in conductor.command]
     command = [f"{name}@chaos" if word.startswith("conductor@") else word for word in command]
     assert command != conductor.command, f"the conductor's command is not what it was: {command}"
-    return replace(conductor, name=name, command=command, environment={**conductor.environment, "KILONOVA_PROCESS": name})
+    return replace(
+        conductor, name=name, command=command, environment={**conductor.environment, "KILONOVA_PROCESS": name}
+    )
 
 
-def _host_programs(
-    settings: Settings, plan: Plan, name: str, state_dir: Path, own: Mapping[str, str]
-) -> list[Program]:
+def _host_programs(settings: Settings, plan: Plan, name: str, state_dir: Path, own: Mapping[str, str]) -> list[Program]:
     """The two workers of a host, with a settings file of their own."""
     logs = settings.logs_dir / name
     for directory in (state_dir, logs):
@@ -245,7 +245,7 @@ def _host_programs(
     ]
 
 
-# --- what servers are made of ------------------------------------------------------------------------------------------
+# --- what servers are made of -----------------------------------------------------------------------------------------
 
 
 def _hosts_missing(rest: Cloud) -> str | None:

@@ -10,6 +10,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,13 @@ def read(database: Database) -> Records:
     )
 
 
-# --- the log ------------------------------------------------------------------------------------------------------------
+# --- the log ----------------------------------------------------------------------------------------------------------
 
 
 def _of_actions(database: Database) -> Iterator[Breach]:
-    live = database.rows(f"SELECT target_id, COUNT(*) AS n FROM workflow_action WHERE state IN {LIVE} GROUP BY target_id")
+    live = database.rows(
+        f"SELECT target_id, COUNT(*) AS n FROM workflow_action WHERE state IN {LIVE} GROUP BY target_id"
+    )
     for row in live:
         if row["n"] > 1:
             yield Breach(invariant="one live action", text=f"{row['n']} live actions", subject=row["target_id"])
@@ -100,21 +103,26 @@ def _of_actions(database: Database) -> Iterator[Breach]:
 
 
 def _of_requests(database: Database, accepted: Iterable[Accepted]) -> Iterator[Breach]:
-    known = {row["request_id"] for row in database.rows("SELECT request_id FROM workflow_action")}
+    rows = database.rows("SELECT request_id, target_id, operation FROM workflow_action")
+    known = {row["request_id"] for row in rows}
+    deleted = {row["target_id"] for row in rows if row["operation"] == "delete"}
     for one in accepted:
-        if one.request_id not in known:
+        # A delete of what is being deleted asks for nothing more.
+        if one.request_id not in known and not (one.verb == "delete" and one.server in deleted):
             text = f"{one.verb} was accepted as {one.request_id}, and no action knows of it"
             yield Breach(invariant="an accepted request is kept", text=text, subject=one.server)
 
 
-# --- what is settled ----------------------------------------------------------------------------------------------------
+# --- what is settled --------------------------------------------------------------------------------------------------
 
 
 def _of_settled(
     records: Records, domains: Mapping[str, Mapping[str, str]], directories: Mapping[str, set[str]]
 ) -> Iterator[Breach]:
     for text in settled.breaches(records, domains, directories):
-        subject = next((word for word in text.replace(".", " ").split() if len(word) == 36 and word.count("-") == 4), "")
+        subject = next(
+            (word for word in text.replace(".", " ").split() if len(word) == 36 and word.count("-") == 4), ""
+        )
         yield Breach(invariant="database, hosts and allocations agree", text=text, subject=subject)
     runs = Counter(i for found in domains.values() for i, state in found.items() if state in ON)
     for instance, count in runs.items():
@@ -174,7 +182,7 @@ def _of_ports(database: Database, records: Records, hosts: Mapping[str, Path]) -
             yield Breach(invariant=name, text=text, subject=row["device_id"])
 
 
-# --- what the hosts did -------------------------------------------------------------------------------------------------
+# --- what the hosts did -----------------------------------------------------------------------------------------------
 
 
 def _of_effects(hosts: Mapping[str, Path]) -> Iterator[Breach]:
@@ -184,7 +192,7 @@ def _of_effects(hosts: Mapping[str, Path]) -> Iterator[Breach]:
         for log in (directory / "journal").glob("*/log"):
             target = log.parent.name
             begun = [line for line in _lines(log) if "begun" in line]
-            for earlier, later in zip(begun, begun[1:], strict=False):
+            for earlier, later in pairwise(begun):
                 if later["turn"] < earlier["turn"]:
                     text = f"{host} began {later['name']} of turn {later['turn']} after turn {earlier['turn']}"
                     yield Breach(invariant="no effect after its fence", text=text, subject=target)

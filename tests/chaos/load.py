@@ -108,7 +108,10 @@ class Load:
         """One request; None when nobody answered."""
         try:
             for is_new in (False, True):
-                headers = {"X-Auth-Token": self.token(is_new=is_new), "OpenStack-API-Version": f"compute {MICROVERSION}"}
+                headers = {
+                    "X-Auth-Token": self.token(is_new=is_new),
+                    "OpenStack-API-Version": f"compute {MICROVERSION}",
+                }
                 answer = requests.request(
                     method, f"{self.made.url}/compute/v2.1{path}", json=body, headers=headers, timeout=TIMEOUT
                 )

@@ -24,7 +24,7 @@ def figures(
     found = [{"invariant": b.invariant, "text": b.text, "subject": b.subject} for b in breaches]
     return {
         **more,
-        "operations": len(load.accepted),
+        "operations": sum(sum(ends.values()) for verb, ends in endings.items() if not verb.startswith("(")),
         "kills": len(kills),
         "broken_invariants": len(breaches),
         "stuck": sum(ends["STUCK"] for ends in endings.values()),
@@ -57,12 +57,13 @@ def _by_kind(blows: Iterable[Blow]) -> dict[str, dict[str, Any]]:
 
 
 def _endings(database: Database, accepted: Sequence[Accepted]) -> tuple[dict[str, Counter[str]], int]:
-    """How each verb's operations ended, and how many have not."""
+    """How each verb's operations ended, and how many have not. Those in brackets nobody was told of: the cloud began
+    them by itself, or the answer to their request was lost."""
     verbs = {one.request_id: one.verb for one in accepted}
     endings: dict[str, Counter[str]] = {}
     unfinished = 0
     for row in database.rows("SELECT request_id, operation, state FROM workflow_action"):
-        verb = verbs.get(row["request_id"], f"(by the cloud) {row['operation']}")
+        verb = verbs.get(row["request_id"], f"(unasked) {row['operation']}")
         endings.setdefault(verb, Counter())[row["state"]] += 1
         unfinished += row["state"] in LIVE
     return endings, unfinished

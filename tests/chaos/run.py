@@ -31,6 +31,7 @@ class Order:
     kills: int
     operations: int = 0
     users: int = 8
+    pause: float = 1.2
     plan: Plan = field(default_factory=Plan)
 
 
@@ -63,7 +64,7 @@ def _in(cloud: ChaosCloud, order: Order, console: Console) -> Outcome:
         flavors=tuple(cloud.flavors),
         network=cloud.network,
     )
-    load, watch = Load(made, order.seed, users=order.users), Watch(database)
+    load, watch = Load(made, order.seed, users=order.users, pause=order.pause), Watch(database)
     timing = {name.lower(): float(cloud.settings.get(name, "15")) for name in ("LEASE",)}
     nemesis = Nemesis(
         cloud,
@@ -135,8 +136,9 @@ def _settle(cloud: ChaosCloud, database: Database, load: Load, last_kill: float)
 def _progress(seconds: float, load: Load, watch: Watch) -> str:
     kills = sum(blow.is_kill for blow in watch.blows)
     waiting = sum(blow.recovered_after is None for blow in list(watch.blows))
+    others = len(watch.blows) - kills
     return (
-        f"{seconds:6.0f} s  {len(load.accepted):5} operations  {kills:4} kills  {len(watch.blows) - kills:3} other blows  "
+        f"{seconds:6.0f} s  {len(load.accepted):5} operations  {kills:4} kills  {others:3} other blows  "
         f"{watch.live:3} alive  {waiting:2} blows not recovered from  {load.unanswered} unanswered"
     )
 

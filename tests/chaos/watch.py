@@ -19,7 +19,7 @@ LIVE = "('PENDING', 'RUNNING', 'UNWINDING')"
 
 @dataclass
 class Blow:
-    """One thing that was done to the cloud. `waiting`: action → its turn then, of those that have not moved on since."""
+    """One thing done to the cloud. `waiting`: action → its turn then, of those that have not moved on since."""
 
     number: int
     kind: str
