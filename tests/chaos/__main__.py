@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from cloud.embedded.progress import Console
 from cloud.embedded.trouble import Trouble
-from tests.chaos import report, run
+from tests.chaos import on_rig, report, run
 from tests.chaos.cloud import PRODUCT, SHORT, Plan
 
 KILLS_A_MINUTE = 30
@@ -23,9 +23,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     console = Console(sys.stderr)
     if options.rig:
-        from tests.chaos.rig import chaos as rig_chaos
-
-        outcome = rig_chaos.run(seed=options.seed, kills=options.kills or 30, console=console)
+        outcome = on_rig.run(seed=options.seed, kills=options.kills or on_rig.KILLS, console=console)
     else:
         outcome = run.run(_order(options), console)
     print(json.dumps(outcome.figures, indent=2) if options.json else report.text(outcome.figures))

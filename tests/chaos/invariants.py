@@ -39,14 +39,17 @@ def breaches(database: Database, hosts: Mapping[str, Path], accepted: Iterable[A
     records = read(database)
     domains = {host: _domains(directory) for host, directory in hosts.items()}
     return [
-        *_of_actions(database),
-        *_of_requests(database, accepted),
+        *of_the_log(database, accepted),
         *_of_settled(records, domains, _directories(hosts)),
         *_of_ports(database, records, hosts),
-        *_of_images(database),
         *_of_instances(records),
         *_of_effects(hosts),
     ]
+
+
+def of_the_log(database: Database, accepted: Iterable[Accepted]) -> list[Breach]:
+    """What the log alone shows to be wrong, whatever hosts there are."""
+    return [*_of_actions(database), *_of_requests(database, accepted), *_of_images(database)]
 
 
 def read(database: Database) -> Records:
@@ -128,6 +131,14 @@ def _of_settled(
     for instance, count in runs.items():
         if count > 1:
             yield Breach(invariant="a guest runs once", text=f"the guest runs on {count} hosts", subject=instance)
+
+
+def agreement(texts: Iterable[str]) -> Iterator[Breach]:
+    """What the rig's invariants said, each with the instance that it names."""
+    for text in texts:
+        words = text.replace(".", " ").split()
+        subject = next((word for word in words if len(word) == 36 and word.count("-") == 4), "")
+        yield Breach(invariant="database, hosts and allocations agree", text=text, subject=subject)
 
 
 def _of_instances(records: Records) -> Iterator[Breach]:

@@ -15,15 +15,15 @@ from tests.chaos.watch import Blow
 
 
 def figures(
-    database: Database, load: Load, blows: Sequence[Blow], breaches: Sequence[Breach], **more: Any
+    database: Database, load: Load, blows: Sequence[Blow], breaches: Sequence[Breach], said: dict[str, Any]
 ) -> dict[str, Any]:
-    """The JSON of a run. Times are in seconds."""
+    """The JSON of a run, after what is `said` of it. Times are in seconds."""
     kills = [blow for blow in blows if blow.is_kill]
     endings, unfinished = _endings(database, load.accepted)
     slowest = [blow.recovered_after for blow in kills if blow.recovered_after is not None]
     found = [{"invariant": b.invariant, "text": b.text, "subject": b.subject} for b in breaches]
     return {
-        **more,
+        **said,
         "operations": sum(sum(ends.values()) for verb, ends in endings.items() if not verb.startswith("(")),
         "kills": len(kills),
         "broken_invariants": len(breaches),

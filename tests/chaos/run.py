@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from cloud.embedded.progress import Console
 from tests.chaos import cloud as cloud_
@@ -65,24 +66,62 @@ def _in(cloud: ChaosCloud, order: Order, console: Console) -> Outcome:
         network=cloud.network,
     )
     load, watch = Load(made, order.seed, users=order.users, pause=order.pause), Watch(database)
-    timing = {name.lower(): float(cloud.settings.get(name, "15")) for name in ("LEASE",)}
     nemesis = Nemesis(
         cloud,
         watch,
         order.seed,
         order.kills,
         order.seconds,
-        lease=timing["lease"],
+        lease=float(cloud.settings.get("LEASE", "15")),
         down_after=float(cloud.settings.get("DOWN_AFTER", "60")),
         says=console.line,
     )
+    return endure(
+        load,
+        watch,
+        nemesis,
+        lambda: invariants.breaches(database, cloud.hosts, load.accepted),
+        console,
+        operations=order.operations,
+        said={
+            "seed": order.seed,
+            "database": "postgresql" if database.is_postgres else "sqlite",
+            "timing": dict(order.plan.timing) or "the product's defaults",
+        },
+    )
+
+
+class Striker(Protocol):
+    """Who deals the blows."""
+
+    last_kill_at: float
+
+    def run(self) -> None:
+        """Deals all of them; returns after the last."""
+
+    def stop(self) -> None:
+        """No further one."""
+
+
+def endure(
+    load: Load,
+    watch: Watch,
+    nemesis: Striker,
+    check: Callable[[], list[Breach]],
+    console: Console,
+    *,
+    operations: int,
+    said: dict[str, Any],
+) -> Outcome:
+    """Lets load and nemesis loose until the last blow is dealt and so many operations were accepted; waits until all
+    have ended; checks. `said` is what the figures say of the run besides."""
     begun = time.time()
     watch.start()
     load.start()
     striker = threading.Thread(target=nemesis.run, name="nemesis")
     striker.start()
     try:
-        while striker.is_alive() or len(load.accepted) < order.operations:
+        while striker.is_alive() or len(load.accepted) < operations:
             striker.join(PROGRESS)
             if not striker.is_alive():
                 time.sleep(1)
@@ -91,30 +130,21 @@ def _in(cloud: ChaosCloud, order: Order, console: Console) -> Outcome:
         nemesis.stop()
         striker.join()
         load.stop()
-    last = nemesis.last_kill_at
-    breaches, quiet_after = _settle(cloud, database, load, last)
+    breaches, quiet_after = _settle(watch.database, check, nemesis.last_kill_at)
     watch.look()
     watch.stop()
-    figures = report.figures(
-        database,
-        load,
-        watch.blows,
-        breaches,
-        seed=order.seed,
-        seconds=round(time.time() - begun, 1),
-        database_kind="postgresql" if database.is_postgres else "sqlite",
-        timing=dict(order.plan.timing) or "the product's defaults",
-        all_ended_after_last_kill_s=quiet_after,
-    )
-    return Outcome(figures, [_with_timeline(database, watch, breach) for breach in breaches])
+    said |= {"seconds": round(time.time() - begun, 1), "all_ended_after_last_kill_s": quiet_after}
+    figures = report.figures(watch.database, load, watch.blows, breaches, said)
+    return Outcome(figures, [_with_timeline(watch.database, watch, breach) for breach in breaches])
 
 
-def _settle(cloud: ChaosCloud, database: Database, load: Load, last_kill: float) -> tuple[list[Breach], float | None]:
+def _settle(
+    database: Database, check: Callable[[], list[Breach]], last_kill: float
+) -> tuple[list[Breach], float | None]:
     """Waits until nothing is under way, at most CALM after the last kill (and the last request); then checks. Gives
     what is broken, and after how many seconds everything had ended."""
     until = max(last_kill, time.time()) + CALM
     quiet_since: float | None = None
-    breaches: list[Breach] = []
     while time.time() < until:
         busy = database.rows(f"SELECT COUNT(*) AS n FROM workflow_action WHERE state IN {LIVE}")[0]["n"]
         busy += database.rows("SELECT COUNT(*) AS n FROM workflow_actionevent WHERE state = 'OWED'")[0]["n"]
@@ -123,14 +153,11 @@ def _settle(cloud: ChaosCloud, database: Database, load: Load, last_kill: float)
         elif quiet_since is None:
             quiet_since = time.time()
         elif time.time() - quiet_since > QUIET:
-            breaches = invariants.breaches(database, cloud.hosts, load.accepted)
-            if not breaches:
+            if not check():
                 break
             time.sleep(3)  # a sweep may be about to repair it: what it does within the time is no breach
         time.sleep(0.5)
-    else:
-        breaches = invariants.breaches(database, cloud.hosts, load.accepted)
-    return breaches, round(quiet_since - last_kill, 1) if quiet_since else None
+    return check(), round(quiet_since - last_kill, 1) if quiet_since else None
 
 
 def _progress(seconds: float, load: Load, watch: Watch) -> str:
