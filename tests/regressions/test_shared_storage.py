@@ -16,12 +16,12 @@ from tests.operations.scenarios import World
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_host_that_owes_the_undo_of_a_disk_leaves_the_one_that_the_same_boot_made_elsewhere_on_shared_storage(
+def test_a_debt_leaves_the_disk_that_the_same_boot_made_elsewhere_on_shared_storage(
     tmp_path: Path,
     box: CloudInABox,  # noqa: F811
 ) -> None:
     """Found by chaos: a boot's host stood still, the boot went on on the host beside it, which shares its storage, and
-def test_a_debt_leaves_the_disk_that_the_same_boot_made_elsewhere_on_shared_storage(
+    when the first one came back it paid its debt by removing the running guest's disk: the maker was the same action."""
     (tmp_path / "h3").mkdir()
     (tmp_path / "h3" / "instances").symlink_to(tmp_path / "h1" / "instances")
     box.add_host("h3")
