@@ -21,7 +21,7 @@ def test_a_debt_leaves_the_disk_that_the_same_boot_made_elsewhere_on_shared_stor
     box: CloudInABox,  # noqa: F811
 ) -> None:
     """Found by chaos: a boot's host stood still, the boot went on on the host beside it, which shares its storage, and
-    when the first one came back it paid its debt by removing the running guest's disk: the maker was the same action."""
+    when the first one was back it paid its debt by removing the running guest's disk: its maker was the same action."""
     (tmp_path / "h3").mkdir()
     (tmp_path / "h3" / "instances").symlink_to(tmp_path / "h1" / "instances")
     box.add_host("h3")
