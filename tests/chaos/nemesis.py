@@ -136,6 +136,8 @@ class Nemesis:
                 return
             time.sleep(0.25)
         self.says(f"{kind}: no such process runs")
+        if kind != "compute":
+            self._kill("compute")  # so that there are as many kills as were ordered
 
     def _pids(self, kind: str) -> dict[str, int]:
         """The processes of a kind: first ones of programs, or the children of the conductors."""
