@@ -144,6 +144,7 @@ WORKFLOW_HEARTBEAT_OBSERVERS = ["scheduling.inventory.observe", "instances.power
 WORKFLOW_GUEST_OBSERVERS = ["instances.power_states.observe_event"]
 WORKFLOW_OWNED_GUESTS = ["instances.ownership.owned_guests"]
 WORKFLOW_KEPT_FILES = ["instances.left_disks.disks_to_keep"]
+WORKFLOW_FILES_OF_OTHERS = ["instances.left_disks.disks_of_others"]
 
 # --- images -----------------------------------------------------------------------------------------------------------
 IMAGE_MAX_BYTES = env.int("IMAGE_MAX_BYTES", default=64 * 1024**3)

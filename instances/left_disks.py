@@ -33,3 +33,19 @@ def disks_to_keep(host: str, instance_ids: Iterable[str]) -> set[str]:
         return there not in ("", host) and all(ids) and ids[0] != ids[1]
 
     return {text for text in asked if not is_left(UUID(text))}
+
+
+def disks_of_others(host: str, instance_ids: Iterable[str]) -> set[str]:
+    """Those of `instance_ids` whose directory on `host` is, or may be, that of another host: the instance is there now,
+    on storage that both share, or nobody knows whether they do. What `host` owes must not touch it.
+    """
+    asked = {str(instance_id) for instance_id in instance_ids}
+    alive = Instance.objects.filter(pk__in=asked, deleted_at=None).exclude(host__in=["", host])
+    rows = dict(alive.values_list("pk", "host"))
+    storage = storage_ids_of({host, *rows.values()})
+
+    def is_shared(there: str) -> bool:
+        ids = storage.get(host, ""), storage.get(there, "")
+        return not all(ids) or ids[0] == ids[1]
+
+    return {str(key) for key, there in rows.items() if is_shared(there)}

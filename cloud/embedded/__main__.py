@@ -35,6 +35,8 @@ def _run(arguments: Sequence[str]) -> int:
         return checks.run(rest, console)
     if command == "bench":
         return checks.become([tool("python"), "-m", "benchmarks", *rest])
+    if command == "chaos":
+        return checks.become([tool("python"), "-m", "tests.chaos", *rest])
     if command == "rig":
         return rig.run(rest, console)
     settings = settings_.load()

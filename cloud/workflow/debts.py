@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from cloud import context
 from cloud.workflow import legs
@@ -30,6 +32,7 @@ def of(host: Host) -> list[dict[str, Any]]:
     """The legs that the host owes, with tokens of its generation; each in the turn in which it was owed, so that
     it does not undo what a later turn made there."""
     events = ActionEvent.objects.filter(host=host.name, state=EventState.OWED).select_related("action").order_by("id")
+    shared = _files_of_others(host, {str(event.action.target_id) for event in events})
     given = {_place(event): event.owed for event in ActionEvent.objects.filter(host=host.name, owed__isnull=False)}
     found = []
     for place, leg in groupby(sorted(events, key=_place), key=_place):
@@ -40,7 +43,19 @@ def of(host: Host) -> list[dict[str, Any]]:
         except (LookupError, TypeError) as error:
             log.error("host %s owes action %s what this release does not know: %r", host.name, action.pk, error)
             continue
-        found.append(legs.build(action, host, items, what["inputs"], what["outputs"], turn=turn))
+        inputs = what["inputs"]
+        if str(action.target_id) in shared:
+            inputs = {**inputs, "keeps_files": True}
+        found.append(legs.build(action, host, items, inputs, what["outputs"], turn=turn))
+    return found
+
+
+def _files_of_others(host: Host, targets: set[str]) -> set[str]:
+    """Those of the targets whose files on the host are another host's by now, on storage that both share: the very
+    action that made them here went on there, so that their maker does not tell them apart (rule R10)."""
+    found: set[str] = set()
+    for path in settings.WORKFLOW_FILES_OF_OTHERS:
+        found |= set(import_string(path)(host.name, targets))
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from hypervisor import side_files
 from hypervisor.driver import BaseImage, Progress
 from hypervisor.instance_files import InstanceFiles, Made, disk_bytes
+from hypervisor.simulated.effects import Effects
 from hypervisor.simulated.faults import Faults
 from hypervisor.spec import GuestSpec, Maker
 
@@ -15,9 +16,10 @@ from hypervisor.spec import GuestSpec, Maker
 class SimulatedDisks:
     """See `hypervisor.driver.Disks`."""
 
-    def __init__(self, files: InstanceFiles, faults: Faults) -> None:
+    def __init__(self, files: InstanceFiles, faults: Faults, effects: Effects | None = None) -> None:
         self._files = files
         self._faults = faults
+        self._effects = effects or Effects()
 
     def create(
         self, guest: GuestSpec, base: BaseImage, maker: Maker, progress: Progress, *, stands_alone: bool = False
@@ -36,6 +38,7 @@ class SimulatedDisks:
             side_files.write(self._files.disk(guest.instance_id), disk, durable=False)
             write_config_drive(guest, self._files.config_drive(guest.instance_id))
             self._files.sign(guest.instance_id, Made(maker=maker, base=stands_on, is_complete=True))
+            self._effects.happened("disk made", guest.instance_id)
 
     def delete(self, instance_id: str, maker: Maker | None) -> None:
         """See `hypervisor.driver.Disks.delete`."""

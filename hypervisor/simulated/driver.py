@@ -12,6 +12,7 @@ from hypervisor.port_records import PortRecords
 from hypervisor.simulated.agent import SimulatedGuestAgent
 from hypervisor.simulated.disk_changes import SimulatedKeptDisks, SimulatedRescueDisks
 from hypervisor.simulated.disks import SimulatedDisks
+from hypervisor.simulated.effects import Effects
 from hypervisor.simulated.events import SimulatedEvents
 from hypervisor.simulated.faults import Faults
 from hypervisor.simulated.images import NotedImages, SimulatedImages
@@ -38,13 +39,14 @@ class SimulatedDriver:
         fetches = os.environ.get("SIMULATED_FETCH", "0") == "1"
         cache = ImageCache(config.base_dir, config.image_ca_file, files.bases_in_use)
         self.images = SimulatedImages(cache if fetches else NotedImages(config.base_dir), self.faults)
-        self.disks = disks = SimulatedDisks(files, self.faults)
+        effects = Effects.ordered(root / "effects.log")
+        self.disks = disks = SimulatedDisks(files, self.faults, effects)
         self.kept_disks = SimulatedKeptDisks(files, self.faults)
         self.rescue_disks = SimulatedRescueDisks(files, self.faults)
         self.snapshots = SimulatedSnapshots(files, config.image_ca_file, self.faults, uploads=fetches)
         self.interfaces = interfaces = SimulatedInterfaces(ports, self.faults)
         self.events = SimulatedEvents()
-        self.lifecycle = SimulatedLifecycle(root / "domains", files, ports, self.events, self.faults)
+        self.lifecycle = SimulatedLifecycle(root / "domains", files, ports, self.events, self.faults, effects)
         self.agent = SimulatedGuestAgent(self.lifecycle, files, self.faults)
         self.power = SimulatedPower(self.lifecycle, root / "boot-id", self.faults)
         self.moves = SimulatedMoves(files, self.images, cache if fetches else None, config.base_dir, self.faults)

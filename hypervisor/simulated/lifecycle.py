@@ -12,6 +12,7 @@ from hypervisor.driver import Progress
 from hypervisor.errors import HypervisorFailed
 from hypervisor.instance_files import InstanceFiles
 from hypervisor.port_records import PortRecords
+from hypervisor.simulated.effects import Effects
 from hypervisor.simulated.events import SimulatedEvents
 from hypervisor.simulated.faults import Faults
 from hypervisor.spec import GuestSpec, GuestState, Maker
@@ -24,13 +25,20 @@ class SimulatedLifecycle:
     """See `hypervisor.driver.Lifecycle`."""
 
     def __init__(
-        self, root: Path, files: InstanceFiles, ports: PortRecords, events: SimulatedEvents, faults: Faults
+        self,
+        root: Path,
+        files: InstanceFiles,
+        ports: PortRecords,
+        events: SimulatedEvents,
+        faults: Faults,
+        effects: Effects | None = None,
     ) -> None:
         self._root = root
         self._files = files
         self._ports = ports
         self._events = events
         self._faults = faults
+        self._effects = effects or Effects()
         root.mkdir(parents=True, exist_ok=True)
 
     def start(self, guest: GuestSpec, maker: Maker, progress: Progress, *, replaces: bool = False) -> None:
@@ -44,6 +52,7 @@ class SimulatedLifecycle:
                 return
             self._check(guest)
             self._write(guest, maker, RUNNING)
+            self._effects.happened("started", guest.instance_id)
             with open(self._files.console_log(guest.instance_id), "a", encoding="utf-8") as console:
                 console.write(_boot_messages(guest))
         self._events.happened(_state(guest.instance_id, {"power_state": RUNNING, "action": maker.action_id}), "started")
@@ -53,6 +62,8 @@ class SimulatedLifecycle:
         with self._faults.around("lifecycle.define", progress):
             found = side_files.read(self._path(guest.instance_id))
             self._write(guest, maker, SHUTDOWN)
+            if found is None or (found["action"], found["digest"]) != (maker.action_id, maker.digest):
+                self._effects.happened("defined", guest.instance_id)
         if found is not None and found["power_state"] != SHUTDOWN:
             self._events.happened(_state(guest.instance_id, {**found, "power_state": SHUTDOWN}), "stopped")
 
@@ -71,6 +82,7 @@ class SimulatedLifecycle:
             if found is None or (maker is not None and found["action"] != maker.action_id):
                 return
             self._path(instance_id).unlink(missing_ok=True)
+            self._effects.happened("removed", instance_id)
         stopped = _state(instance_id, {**found, "power_state": SHUTDOWN})
         self._events.happened(stopped, "stopped")
         self._events.happened(stopped, "undefined")
@@ -98,6 +110,7 @@ class SimulatedLifecycle:
             reason = event
         changed = {**found, "power_state": power_state, "reason": reason, **changes}
         side_files.write(self._path(instance_id), changed, durable=False)
+        self._effects.happened(f"{event} {reason}".strip(), instance_id)
         self._events.happened(_state(instance_id, changed), event)
 
     def note(self, instance_id: str) -> dict[str, Any] | None:

@@ -17,7 +17,8 @@ def fetch_image(step: StepHost) -> dict[str, Any]:
 
 def delete_disk(step: StepHost) -> None:
     """After it nothing is left of the disks that this action made."""
-    step.driver.disks.delete(step.target_id, step.maker)
+    if not step.keeps_files:
+        step.driver.disks.delete(step.target_id, step.maker)
 
 
 @host_step(undo=delete_disk)

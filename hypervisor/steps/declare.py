@@ -35,6 +35,12 @@ class StepHost:
     guest: GuestSpec | None = field(default=None)
     unseal: Callable[[str], str] = field(default=str)  # opens what was sealed for this host (`hypervisor.sealed`)
 
+    @property
+    def keeps_files(self) -> bool:
+        """Whether the target's files here are another host's by now, on storage that both share: an undo paid as
+        a debt leaves them."""
+        return bool(self.inputs.get("keeps_files"))
+
     def the_guest(self) -> GuestSpec:
         """The guest's spec; every order of a step that builds has one."""
         if self.guest is None:

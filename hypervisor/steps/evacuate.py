@@ -12,7 +12,8 @@ from hypervisor.steps.power import power_state_of
 def let_disk_go(step: StepHost) -> None:
     """After it nothing is left of a disk that this action made here; one that it only took over is not touched, for it
     carries another maker."""
-    step.driver.disks.delete(step.target_id, step.maker)
+    if not step.keeps_files:
+        step.driver.disks.delete(step.target_id, step.maker)
 
 
 @host_step(Role.DESTINATION, undo=let_disk_go)

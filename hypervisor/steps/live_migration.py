@@ -70,7 +70,7 @@ def fetch_base(step: StepHost) -> dict[str, Any]:
 def delete_prepared_disk(step: StepHost) -> None:
     """After it nothing is left of the disk that this action made here. Shared storage holds the guest's own disk, which
     it did not make, and which stays."""
-    if not is_shared(step):
+    if not is_shared(step) and not step.keeps_files:
         step.driver.disks.delete(step.target_id, step.maker)
 
 

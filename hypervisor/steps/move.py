@@ -105,7 +105,8 @@ def set_disk_aside(step: StepHost) -> dict[str, Any]:
 
 def delete_brought_disk(step: StepHost) -> None:
     """After it nothing is left of the files that this action made here."""
-    step.driver.disks.delete(step.target_id, step.maker)
+    if not step.keeps_files:
+        step.driver.disks.delete(step.target_id, step.maker)
 
 
 @host_step(undo=delete_brought_disk, cancellable=True)

@@ -5,12 +5,20 @@ from __future__ import annotations
 from cloud.api.policy import Caller
 from cloud.workflow.models import Action
 from instances.models import Instance
-from instances.services.verb import start_verb
+from instances.services.remake_checks import check_has_host
+from instances.services.verb import check_verb, start_verb
+
+
+def _start_where_a_host_may_lack(caller: Caller, instance: Instance, verb: str) -> Action:
+    """For verbs that start from ERROR too: where the boot failed there is no guest, and nothing to do the verb on."""
+    check_verb(caller=caller, instance=instance, verb=verb)
+    check_has_host(instance, verb)
+    return start_verb(caller=caller, instance=instance, verb=verb)
 
 
 def stop_instance(*, caller: Caller, instance: Instance) -> Action:
-    """Shuts the guest down. Errors: see `start_verb`."""
-    return start_verb(caller=caller, instance=instance, verb="stop")
+    """Shuts the guest down. Errors: see `start_verb`; NotLaunched (409) where it is on no host."""
+    return _start_where_a_host_may_lack(caller, instance, "stop")
 
 
 def start_instance(*, caller: Caller, instance: Instance) -> Action:
@@ -19,8 +27,8 @@ def start_instance(*, caller: Caller, instance: Instance) -> Action:
 
 
 def hard_reboot_instance(*, caller: Caller, instance: Instance) -> Action:
-    """Ends the guest and runs it anew. Errors: see `start_verb`."""
-    return start_verb(caller=caller, instance=instance, verb="hard_reboot")
+    """Ends the guest and runs it anew. Errors: see `start_verb`; NotLaunched (409) where it is on no host."""
+    return _start_where_a_host_may_lack(caller, instance, "hard_reboot")
 
 
 def reboot_instance(*, caller: Caller, instance: Instance) -> Action:
@@ -49,5 +57,5 @@ def resume_instance(*, caller: Caller, instance: Instance) -> Action:
 
 
 def trigger_crash_dump(*, caller: Caller, instance: Instance) -> Action:
-    """Sends the guest an NMI. Errors: see `start_verb`."""
-    return start_verb(caller=caller, instance=instance, verb="trigger_crash_dump")
+    """Sends the guest an NMI. Errors: see `start_verb`; NotLaunched (409) where it is on no host."""
+    return _start_where_a_host_may_lack(caller, instance, "trigger_crash_dump")

@@ -152,3 +152,16 @@ def test_what_a_server_is_called_meanwhile(ann: Wire, body: dict[str, Any], stat
     row = make_instance(project_of(ann))
     act(ann, row, body)
     assert ann.get(f"{API}/servers/{row.pk}").json()["server"]["status"] == status
+
+
+@pytest.mark.parametrize("body", [{"os-stop": None}, {"reboot": {"type": "HARD"}}], ids=["stop", "hard_reboot"])
+def test_an_instance_whose_boot_failed_is_on_no_host_and_cannot_be_stopped_or_rebooted(
+    ann: Wire, body: dict[str, Any]
+) -> None:
+    """Found by chaos: without a host there was no step to do, so the reboot succeeded, ACTIVE on no host."""
+    row = instance_for(ann, "stop", vm_state=VmState.ERROR, power_state=PowerState.NOSTATE, host="")
+    reply = act(ann, row, body)
+    assert reply.status_code == 409
+    assert "it is on no host" in reply.json()["conflictingRequest"]["message"]
+    assert not Action.objects.exists()
+    assert (Instance.objects.get().vm_state, Instance.objects.get().task_state) == (VmState.ERROR, None)
