@@ -18,7 +18,7 @@ from celery import Celery
 from celery.exceptions import Ignore
 from celery.signals import setup_logging, worker_init, worker_ready, worker_shutdown
 
-from cloud import broker
+from cloud import broker, deliveries
 from cloud import logging as cloud_logging
 from cloud.errors import CloudError, describe
 from hypervisor import delivery, drivers, hearing, reports
@@ -43,6 +43,7 @@ def _reader(configs: list[HostConfig]) -> str:
 app = Celery("hypervisor")
 broker.guard_lost_client()
 broker.keep_clients()
+deliveries.guard()
 app.conf.update(
     broker.celery_settings(CONFIGS[0].broker_url, _reader(CONFIGS)),
     worker_enable_remote_control=False,  # a lost Redis ends the worker otherwise
