@@ -29,7 +29,7 @@ broker.keep_clients()
 deliveries.guard()
 app = Celery("kilonova")
 app.conf.update(
-    broker.celery_settings(settings.BROKER_URL, "conductor"),
+    broker.celery_settings(settings.BROKER_URL, "conductor", settings.BROKER_CA_FILE),
     include=["cloud.workflow.tasks"],
     worker_send_task_events=True,
     beat_schedule={

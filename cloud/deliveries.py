@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import logging
 import uuid
+from queue import Empty
 from typing import Any
 
 from kombu.transport import redis as transport
@@ -84,8 +85,8 @@ def guard() -> None:
             return read(self, **options)
         except (ValueError, RecursionError) as error:
             log.error("dropped a message that cannot be read: %s: %.200s", type(error).__name__, error)
-            raise transport.Empty() from None
+            raise Empty from None
 
     guarded_deliver.is_guarded = True  # type: ignore[attr-defined]
-    transport.Transport._deliver = guarded_deliver  # type: ignore[attr-defined]
-    transport.Channel._brpop_read = guarded_read  # type: ignore[attr-defined]
+    transport.Transport._deliver = guarded_deliver  # type: ignore
+    transport.Channel._brpop_read = guarded_read  # type: ignore

@@ -45,7 +45,7 @@ broker.guard_lost_client()
 broker.keep_clients()
 deliveries.guard()
 app.conf.update(
-    broker.celery_settings(CONFIGS[0].broker_url, _reader(CONFIGS)),
+    broker.celery_settings(CONFIGS[0].broker_url, _reader(CONFIGS), CONFIGS[0].broker_ca_file or ""),
     worker_enable_remote_control=False,  # a lost Redis ends the worker otherwise
     worker_send_task_events=CONFIGS[0].send_events,
 )
