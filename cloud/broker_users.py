@@ -26,7 +26,7 @@ _OWN_KEYS = (
 )
 # To the conductors' keys it may add, and nothing else: with DEL or SET on them one host would silence all the others.
 _CONDUCTORS = (
-    "(-@all +lpush %W~conductor)",
+    "(-@all +lpush +llen %W~conductor)",
     "(-@all +sadd %W~_kombu.binding.conductor %W~_kombu.binding_permanent.conductor)",
 )
 # Celery's events, for Flower: a host can falsify what Flower shows, and only that.

@@ -23,9 +23,9 @@ _AUTHORITY = ("CA/cacert.pem", "qemu/ca-cert.pem")
 def write(authority: Authority, directory: Path, host: str, addresses: Sequence[str] = ()) -> bool:
     """After it `directory` is the host's `/etc/pki`, with one certificate under all those names. It holds for the
     host's name and `addresses`. False when a lasting one was there already."""
-    for folder in ("CA", "libvirt/private", "qemu"):
+    for folder, mode in {"": 0o700, "CA": 0o755, "libvirt": 0o755, "libvirt/private": 0o700, "qemu": 0o755}.items():
         (directory / folder).mkdir(parents=True, exist_ok=True)
-    directory.chmod(0o700)
+        (directory / folder).chmod(mode)
     first, *others = [Pair(certificate=directory / c, key=directory / k) for c, k in (*_LIBVIRT, *_QEMU)]
     is_new = authority.issue(first, host, addresses)
     for other in others:
