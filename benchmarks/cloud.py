@@ -109,13 +109,13 @@ def _values(plan: Plan, state_dir: Path, database_url: str) -> dict[str, str]:
 def _start(settings: Settings, plan: Plan, directory: Path, console: Console) -> PrivateCloud:
     state.prepare(settings)
     settings_.remember(settings)
-    redis.write_config(settings)
     with console.step("database: migrate, bootstrap"):
         database.run(settings, "migrate", "--no-input", "-v", "0")
         database.run(settings, "bootstrap")
     with console.step(f"{plan.hosts} {plan.driver} hosts: enrol"):
         settings = up.enrol(settings)
         settings_.remember(settings)
+        redis.write_config(settings)
     wanted = [program for program in programs(settings) if plan.has_flower or program.name != "flower"]
     with console.step("processes") as step:
         step.note(" ".join(program.name for program in wanted))

@@ -6,16 +6,21 @@ its own: `reader` names it.
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import redis.exceptions
 from kombu.transport.redis import Channel, QoS
 
 
-def celery_settings(broker_url: str, reader: str) -> dict[str, Any]:
-    """Celery's configuration for a process that reads as `reader` ("conductor", "compute.h1", "compute.h1.ctl")."""
+def celery_settings(broker_url: str, reader: str, ca_file: str = "") -> dict[str, Any]:
+    """Celery's configuration for a process that reads as `reader` ("conductor", "compute.h1", "compute.h1.ctl").
+
+    A broker at rediss:// is always verified: by `ca_file`, or without one by what the system trusts.
+    """
     return {
         "broker_url": broker_url,
+        **({"broker_use_ssl": _verified(ca_file)} if broker_url.startswith("rediss") else {}),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {
@@ -61,6 +66,11 @@ def publish_in_a_hurry(app: Any, seconds: float = 1.5) -> None:
         limits = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
         tries = {"max_retries": 0, "interval_start": 0, "interval_step": 0, "interval_max": 0}
         app.conf.broker_transport_options = {**options, **limits, **tries}
+
+
+def _verified(ca_file: str) -> dict[str, Any]:
+    trust = {"ssl_ca_certs": ca_file} if ca_file else {}
+    return {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True, **trust}
 
 
 def only_listed_tasks(app: Any, prefix: str) -> None:

@@ -12,7 +12,7 @@ from celery.fixups.django import DjangoWorkerFixup  # type: ignore[attr-defined]
 from celery.signals import beat_init, celeryd_init, setup_logging, worker_ready
 from django.conf import settings
 
-from cloud import broker
+from cloud import broker, deliveries
 from cloud import logging as cloud_logging
 
 
@@ -27,9 +27,10 @@ DjangoWorkerFixup.close_database = _close_old_connections
 broker.guard_lost_client()
 broker.keep_clients()
 broker.free_lost_slots()
+deliveries.guard()
 app = Celery("kilonova")
 app.conf.update(
-    broker.celery_settings(settings.BROKER_URL, "conductor"),
+    broker.celery_settings(settings.BROKER_URL, "conductor", settings.BROKER_CA_FILE),
     include=["cloud.workflow.tasks"],
     worker_send_task_events=True,
     beat_schedule={

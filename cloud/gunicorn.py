@@ -1,8 +1,12 @@
-"""Gunicorn's settings for the API: a few processes of threads, one connection to the database each thread."""
+"""Gunicorn's settings for the API: a few processes of threads, one connection to the database each thread. With
+`API_TLS_CERT` and `API_TLS_KEY`, files in PEM, it speaks https."""
 
 import ctypes
 import os
 import signal
+import ssl
+from collections.abc import Callable
+from typing import Any
 
 bind = f"{os.environ.get('API_HOST', '127.0.0.1')}:{os.environ.get('API_PORT', '8774')}"
 workers = int(os.environ.get("API_WORKERS", "2"))
@@ -14,7 +18,16 @@ keepalive = 75
 accesslog = None
 errorlog = "-"
 proc_name = "kilonova-api"
+certfile = os.environ.get("API_TLS_CERT") or None
+keyfile = os.environ.get("API_TLS_KEY") or None
 control_socket_disable = True  # one path in HOME for every gunicorn of the user, and nobody asks it anything
+
+
+def ssl_context(config: Any, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """TLS 1.2 and later."""
+    context = default()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def post_fork(server: object, worker: object) -> None:

@@ -29,6 +29,8 @@ REGION = env.str("REGION", default="RegionOne")
 IMAGES_DIR = Path(env.str("IMAGES_DIR", default=str(STATE_DIR / "images")))
 IMAGES_URL = env.str("IMAGES_URL", default=PUBLIC_URL).rstrip("/")  # as compute hosts reach it
 FLOWER_URL = env.str("FLOWER_URL", default="")
+TLS_DIR = Path(env.str("TLS_DIR", default=str(STATE_DIR / "tls")))  # the cloud's own certificate authority, if any
+HOST_SETTINGS_DIR = STATE_DIR / "hosts"  # what enroll_host writes for each host
 
 # --- Django -----------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -122,6 +124,9 @@ TOKEN_HOURS = env.int("TOKEN_HOURS", default=12)
 
 # --- the engine (ENGINE defaults; times in seconds) -------------------------------------------------------------------
 BROKER_URL = env.str("BROKER_URL", default="redis://127.0.0.1:6379/0")
+BROKER_CA_FILE = env.str("BROKER_CA_FILE", default="")  # by which a rediss:// broker is verified
+BROKER_ADMIN_URL = env.str("BROKER_ADMIN_URL", default=BROKER_URL)  # the login that may make users, for enroll_host
+HOSTS_BROKER_URL = env.str("HOSTS_BROKER_URL", default=BROKER_URL)  # as compute hosts reach it; its login is not theirs
 HEARTBEAT_INTERVAL = env.float("HEARTBEAT_INTERVAL", default=10.0)
 DOWN_AFTER = env.float("DOWN_AFTER", default=60.0)
 LEASE = env.float("LEASE", default=15.0)

@@ -21,6 +21,7 @@ class HostConfig:
     key: str
     broker_url: str
     state_dir: Path
+    broker_ca_file: str | None = None  # by which a rediss:// broker is verified
     driver: str = "libvirt"
     libvirt_uri: str = "qemu:///system"
     virt_type: str = "auto"  # auto | kvm | qemu
@@ -81,6 +82,7 @@ def from_environment() -> list[HostConfig]:
             name=name,
             key=key,
             broker_url=env.str("BROKER_URL"),
+            broker_ca_file=env.str("BROKER_CA_FILE", default="") or None,
             state_dir=state_dir / name if len(names) > 1 else state_dir,
             driver=driver,
             libvirt_uri=env.str("LIBVIRT_URI", default="qemu:///system"),

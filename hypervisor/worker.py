@@ -18,7 +18,7 @@ from celery import Celery
 from celery.exceptions import Ignore
 from celery.signals import setup_logging, worker_init, worker_ready, worker_shutdown
 
-from cloud import broker
+from cloud import broker, deliveries
 from cloud import logging as cloud_logging
 from cloud.errors import CloudError, describe
 from hypervisor import delivery, drivers, hearing, reports
@@ -45,8 +45,9 @@ app = Celery("hypervisor")
 broker.guard_lost_client()
 broker.keep_clients()
 broker.free_lost_slots()
+deliveries.guard()
 app.conf.update(
-    broker.celery_settings(CONFIGS[0].broker_url, _reader(CONFIGS)),
+    broker.celery_settings(CONFIGS[0].broker_url, _reader(CONFIGS), CONFIGS[0].broker_ca_file or ""),
     worker_enable_remote_control=False,  # a lost Redis ends the worker otherwise
     worker_send_task_events=CONFIGS[0].send_events,
 )

@@ -53,7 +53,9 @@ def _run(arguments: Sequence[str]) -> int:
         return 0 if status.status(settings, console) else 1
     if command == "enroll":
         with state.one_at_a_time(settings):
-            enroll.enroll(settings, options.host, console)
+            passed_on = ["--rotate"] if options.rotate else []
+            passed_on += [f"--address={address}" for address in options.address]
+            enroll.enroll(settings, options.host, passed_on, console)
     if command == "logs":
         logs.show(settings, options.process, follow=options.follow, lines=options.lines)
     if command == "restart":
@@ -76,7 +78,10 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", action="store_true", help="with --no-demo: image, flavors and network all the same"
     )
     commands.add_parser("status")
-    commands.add_parser("enroll").add_argument("host", help="the name of a compute host on another machine")
+    enroll_parser = commands.add_parser("enroll")
+    enroll_parser.add_argument("host", help="the name of a compute host on another machine")
+    enroll_parser.add_argument("--rotate", action="store_true", help="a new key and password; the old stop working")
+    enroll_parser.add_argument("--address", action="append", default=[], help="an address of the host; may be repeated")
     logs_parser = commands.add_parser("logs")
     logs_parser.add_argument("process", nargs="?")
     logs_parser.add_argument("-f", "--follow", action="store_true")

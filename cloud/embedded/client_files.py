@@ -37,6 +37,7 @@ def render_openrc(settings: Settings) -> str:
         "OS_REGION_NAME": settings.get("REGION", "RegionOne"),
         "OS_IDENTITY_API_VERSION": "3",
         "OS_INTERFACE": "public",
+        **({"OS_CACERT": settings.ca_file} if settings.has_tls else {}),
     }
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
 
@@ -54,4 +55,5 @@ def render_clouds(settings: Settings) -> str:
     lines = ["clouds:", f"  {CLOUD_NAME}:", "    auth:"]
     lines += [f"      {name}: {json.dumps(value)}" for name, value in auth.items()]
     lines += [f"    region_name: {json.dumps(settings.get('REGION', 'RegionOne'))}", "    identity_api_version: 3"]
+    lines += [f"    cacert: {json.dumps(settings.ca_file)}"] if settings.has_tls else []
     return "\n".join([*lines, ""])

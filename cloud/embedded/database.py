@@ -13,9 +13,12 @@ from cloud.embedded.trouble import Trouble
 
 
 def environment(settings: Settings, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a command with the database gets: the settings come from the file that is named here."""
+    """What a command with the database gets: the settings come from the file that is named here; and the login that
+    may make users of the embedded Redis, which no process of the cloud has and `enroll_host` needs."""
+    admin = {"BROKER_ADMIN_URL": settings.broker_admin_url} if settings.has_embedded_broker else {}
     return {
         **clean_environment(),
+        **admin,
         "KILONOVA_ENV_FILE": str(settings.env_file),
         "DJANGO_SETTINGS_MODULE": "cloud.settings",
         **(extra or {}),

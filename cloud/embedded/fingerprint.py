@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from cloud.embedded import tls
 from cloud.embedded.settings import CHECKOUT, Settings
 
 ROOMS = ("cloud", "instances", "scheduling", "hypervisor")
@@ -13,6 +14,7 @@ ROOMS = ("cloud", "instances", "scheduling", "hypervisor")
 def current(settings: Settings) -> str:
     """A digest of the rooms' Python files (by path, size and time), the installed packages' list and the settings."""
     digest = hashlib.sha256(settings.env_file.read_bytes() + settings.compute_env_file.read_bytes())
+    digest.update(tls.digest(settings).encode())
     files = [CHECKOUT / "manage.py", CHECKOUT / ".venv" / ".kilonova-run"]
     for room in ROOMS:
         files += sorted((CHECKOUT / room).rglob("*.py"))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cloud.embedded import libvirtd, redis
+from cloud.embedded import libvirtd, redis, tls
 from cloud.embedded.settings import CHECKOUT, ROLES, Settings
 
 # Groups stop from the last to the first: what uses the broker and libvirt is stopped before them, all at once.
@@ -64,10 +64,15 @@ def _api(settings: Settings) -> list[Program]:
         name="api",
         group=CLOUD,
         command=[tool("gunicorn"), "cloud.wsgi:application", "-c", "cloud/gunicorn.py"],
-        environment=_django(settings, **{name: value for name, value in listens.items() if value}),
+        environment=_django(settings, **{name: value for name, value in listens.items() if value}, **_tls(settings)),
         stop_seconds=25,
     )
     return [program]
+
+
+def _tls(settings: Settings) -> dict[str, str]:
+    pair = tls.server(settings)
+    return {"API_TLS_CERT": str(pair.certificate), "API_TLS_KEY": str(pair.key)} if settings.has_tls else {}
 
 
 def _conductor(settings: Settings) -> list[Program]:
@@ -96,13 +101,14 @@ def _beat(settings: Settings) -> list[Program]:
 
 
 def _flower(settings: Settings) -> list[Program]:
-    login = f"admin:{settings['FLOWER_PASSWORD']}"
+    login, pair = f"admin:{settings['FLOWER_PASSWORD']}", tls.server(settings)
     program = Program(
         name="flower",
         group=CLOUD,
         command=[
             *_celery("cloud.celery", "flower"),
             *(f"--address={settings['FLOWER_ADDRESS']}", f"--port={settings['FLOWER_PORT']}"),
+            *([f"--certfile={pair.certificate}", f"--keyfile={pair.key}"] if settings.has_tls else []),
         ],
         environment=_django(settings, FLOWER_BASIC_AUTH=login, KILONOVA_PROCESS="flower"),
         stop_seconds=10,

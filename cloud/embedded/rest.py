@@ -30,6 +30,7 @@ class Cloud:
         self._token = ""
         self._session = requests.Session()
         self._session.trust_env = False  # the cloud is on this machine: no proxy of the shell's
+        self._session.verify = settings.ca_file or True
 
     def get(self, path: str, *, microversion: str = "") -> Any:
         """The reply's JSON."""

@@ -14,9 +14,12 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from cloud import broker_users
 from cloud.embedded import envfile
 from cloud.embedded.trouble import Trouble
+from cloud.pki import authority
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DERIVED_MARK = "# --- derived from the above at each `up`; to set one, write it into .env or above this line ---"
@@ -34,10 +37,10 @@ COMPUTE_NAMES = (
     "KILONOVA_DRIVER",
     "KILONOVA_STATE_DIR",
     "BROKER_URL",
+    "BROKER_CA_FILE",
     "LIBVIRT_URI",
     "VIRT_TYPE",
     "HOST_IP",
-    "MIGRATION_URI",
     "ANTI_SPOOFING",
     "MIGRATION_URI",
     "MIGRATION_UNSAFE_OK",
@@ -95,9 +98,25 @@ class Settings:
         return len(self.hosts) == 1
 
     @property
+    def has_tls(self) -> bool:
+        """Whether the API, Flower and the embedded Redis speak TLS (docs/decisions/0014)."""
+        return _wants_tls({**self.derived, **self.kept})
+
+    @property
+    def tls_dir(self) -> Path:
+        """Where the cloud's own certificate authority is, and what it signed for this machine."""
+        return Path(self["TLS_DIR"])
+
+    @property
+    def ca_file(self) -> str:
+        """By what the cloud's certificates are verified; empty without TLS."""
+        return str(self.tls_dir / authority.CA_CERTIFICATE) if self.has_tls else ""
+
+    @property
     def local_url(self) -> str:
         """The API as this machine reaches it, wherever it listens."""
-        return f"http://{_reachable(self['API_HOST'])}:{self['API_PORT']}"
+        scheme = "https" if self.has_tls else "http"
+        return f"{scheme}://{_reachable(self['API_HOST'])}:{self['API_PORT']}"
 
     @property
     def run_dir(self) -> Path:
@@ -117,19 +136,22 @@ class Settings:
         """What the compute worker may know."""
         return self.state_dir / "compute.env"
 
-    def broker_user_of(self, host: str) -> str:
-        """The Redis user of a host's worker."""
-        return f"compute.{host}"
+    def broker_url_of(self, host: str, key: str, *, is_here: bool = False) -> str:
+        """The broker as the worker of that host, whose key is `key`, logs in to it; `is_here`: from this machine."""
+        url = self["BROKER_URL"] if is_here else self["HOSTS_BROKER_URL"]
+        if not broker_users.has_users(url):
+            return url
+        return broker_users.url_for(url, broker_users.user_of(host), broker_users.password_of(key))
 
-    def broker_password_of(self, host: str) -> str:
-        """Its password in the embedded Redis."""
-        key = self["HOST_KEYS_SECRET"] + self["REDIS_PASSWORD"]
-        return hmac.new(key.encode(), f"broker|{host}".encode(), "sha256").hexdigest()
+    @property
+    def broker_admin_url(self) -> str:
+        """The login to the embedded Redis that may do all there: make users, empty it, configure it."""
+        return broker_users.url_for(self["BROKER_URL"], "default", self["REDIS_PASSWORD"])
 
-    def broker_url_of(self, host: str) -> str:
-        """The embedded Redis as that host's worker logs in to it."""
-        login = f"{self.broker_user_of(host)}:{self.broker_password_of(host)}"
-        return f"redis://{login}@{_reachable(self['REDIS_HOST'])}:{self['REDIS_PORT']}/0"
+    @property
+    def broker_password(self) -> str:
+        """The password of the control plane's user of the embedded Redis."""
+        return hmac.new(self["REDIS_PASSWORD"].encode(), b"control", "sha256").hexdigest()
 
     @property
     def has_embedded_broker(self) -> bool:
@@ -170,8 +192,8 @@ def remember(settings: Settings) -> None:
     text += f"\n{DERIVED_MARK}\n" + envfile.render(settings.derived)
     envfile.write_private(settings.env_file, text)
     compute = {name: settings.get(name) for name in COMPUTE_NAMES if settings.get(name) and settings.hosts}
-    if settings.has_embedded_broker and settings.has_one_host:
-        compute["BROKER_URL"] = settings.broker_url_of(settings.hosts[0])
+    if settings.has_embedded_broker and settings.has_one_host and settings.get("KILONOVA_HOST_KEY"):
+        compute["BROKER_URL"] = settings.broker_url_of(settings.hosts[0], settings["KILONOVA_HOST_KEY"], is_here=True)
     head = "# Written by `./kilonova up`: all that the compute worker of this machine may know.\n"
     envfile.write_private(settings.compute_env_file, head + envfile.render(compute))
 
@@ -201,11 +223,23 @@ def _derive(kept: Mapping[str, str]) -> dict[str, str]:
     default("FLOWER_PORT", str(base + 1))
     default("REDIS_HOST", "127.0.0.1")
     default("REDIS_PORT", str(base + 2))
-    default("PUBLIC_URL", f"http://{_reachable(values['API_HOST'])}:{base}")
-    default("FLOWER_URL", f"http://{_reachable(values['FLOWER_ADDRESS'])}:{values['FLOWER_PORT']}")
-    default(
-        "BROKER_URL", f"redis://:{values['REDIS_PASSWORD']}@{_reachable(values['REDIS_HOST'])}:{values['REDIS_PORT']}/0"
-    )
+    default("TLS", "auto")
+    default("TLS_DIR", f"{state_dir}/tls")
+    has_tls = _wants_tls(values)
+    http, rediss = ("https", "rediss") if has_tls else ("http", "redis")
+    default("PUBLIC_URL", f"{http}://{_reachable(values['API_HOST'])}:{base}")
+    default("FLOWER_URL", f"{http}://{_reachable(values['FLOWER_ADDRESS'])}:{values['FLOWER_PORT']}")
+    if "BROKER_URL" not in kept:
+        password = Settings(state_dir=Path(state_dir), kept=kept, derived={}).broker_password
+        login = f"{rediss}://{broker_users.CONTROL_USER}:{password}"
+        default("BROKER_URL", f"{login}@{_reachable(values['REDIS_HOST'])}:{values['REDIS_PORT']}/0")
+        default("HOSTS_BROKER_URL", f"{login}@{_from_elsewhere(values)}:{values['REDIS_PORT']}/0")
+    default("HOSTS_BROKER_URL", values["BROKER_URL"])
+    if has_tls:
+        ca_file = f"{values['TLS_DIR']}/{authority.CA_CERTIFICATE}"
+        default("IMAGE_CA_FILE", ca_file)
+        if "BROKER_URL" not in kept:
+            default("BROKER_CA_FILE", ca_file)
     default("DATABASE_URL", f"sqlite:///{state_dir}/kilonova.db")
     default("IMAGES_DIR", f"{state_dir}/images")
     default("STATIC_ROOT", f"{state_dir}/static")
@@ -235,6 +269,11 @@ def _check(settings: Settings) -> None:
     for role in settings.roles:
         if role not in ROLES:
             raise Trouble(f"ROLES={settings['ROLES']}: there is no role {role!r}; there are {' '.join(ROLES)}")
+    if settings["TLS"] not in {"auto", "on", "off"}:
+        raise Trouble(f"TLS={settings['TLS']}: say auto, on or off")
+    public = urlsplit(settings["PUBLIC_URL"])
+    if settings.has_tls and public.scheme == "http" and public.port == settings.port("API_PORT"):
+        raise Trouble(f"PUBLIC_URL={settings['PUBLIC_URL']}: the API speaks TLS there; say https://, or TLS=off")
     for name in ("STEP_THREADS", "CONDUCTOR_PROCESSES"):
         if not settings[name].isdigit() or int(settings[name]) < 1:
             raise Trouble(f"{name}={settings[name]}: give a whole number, 1 or more")
@@ -247,6 +286,28 @@ def _port_number(name: str, text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 65533:
         raise Trouble(f"{name}={text}: give a port number from 1 to 65533")
     return int(text)
+
+
+def _wants_tls(values: Mapping[str, str]) -> bool:
+    """TLS=auto is on as soon as anything of this machine listens on, or is reached by, an address of a network."""
+    said = values.get("TLS", "auto")
+    addresses = (values.get(name, "") for name in ("API_HOST", "FLOWER_ADDRESS", "REDIS_HOST", "HOST_IP"))
+    return said == "on" or (said == "auto" and any(a and not is_loopback(a) for a in addresses))
+
+
+def is_loopback(address: str) -> bool:
+    """Whether no other machine reaches that address."""
+    return address in {"localhost", "::1"} or address.startswith("127.")
+
+
+def _from_elsewhere(values: Mapping[str, str]) -> str:
+    """The address of the embedded Redis for other machines, as far as it is known."""
+    if values["REDIS_HOST"] not in {"0.0.0.0", "::"}:
+        return _reachable(values["REDIS_HOST"])
+    host_ip = values.get("HOST_IP", "")
+    if host_ip and not is_loopback(host_ip):
+        return _reachable(host_ip)
+    return _reachable(urlsplit(values["PUBLIC_URL"]).hostname or "127.0.0.1")
 
 
 def _reachable(address: str) -> str:

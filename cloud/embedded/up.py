@@ -10,7 +10,7 @@ from cloud.embedded import (
     client_files,
     database,
     demo,
-    envfile,
+    enroll,
     fingerprint,
     guest_image,
     leftovers,
@@ -20,6 +20,7 @@ from cloud.embedded import (
     seed,
     state,
     supervisor,
+    tls,
     waiting,
 )
 from cloud.embedded import settings as settings_
@@ -27,7 +28,6 @@ from cloud.embedded.programs import programs, tool
 from cloud.embedded.progress import Console
 from cloud.embedded.rest import Cloud
 from cloud.embedded.settings import Settings
-from cloud.embedded.trouble import Trouble
 
 
 def up(settings: Settings, console: Console, *, with_demo: bool, with_seed: bool) -> None:
@@ -63,6 +63,8 @@ def _prepare(settings: Settings, console: Console) -> Settings:
         ports.check_free(settings)
     settings_.remember(settings)
     console.done(f"state directory {settings.state_dir}", "secrets made" if is_new else "")
+    if tls.ensure(settings):
+        console.done(f"certificates in {settings.tls_dir}", f"for {', '.join(tls.names(settings))}")
     if fingerprint.remembered(settings) != fingerprint.current(settings) or _database_is_missing(settings):
         settings = _prepare_database(settings, console)
     return settings
@@ -88,11 +90,10 @@ def _prepare_database(settings: Settings, console: Console) -> Settings:
 
 def enrol(settings: Settings) -> Settings:
     """Makes this machine's compute hosts known to the cloud; gives the settings with their keys."""
-    said = database.run(settings, "enroll_host", *settings.hosts)
-    keys = envfile.parse(said.splitlines()).get("KILONOVA_HOST_KEY", "")
-    if not keys:
-        raise Trouble(f"manage.py enroll_host {' '.join(settings.hosts)} printed no KILONOVA_HOST_KEY", details=said)
-    return replace(settings, kept={**settings.kept, "KILONOVA_HOST_KEY": keys})
+    # Redis may not run yet: the user of this machine's host is in the file that it starts with.
+    own = ["--no-broker-user"] if settings.has_embedded_broker or not settings.has_one_host else []
+    keys = enroll.keys_of(settings, settings.hosts, *own)
+    return replace(settings, kept={**settings.kept, "KILONOVA_HOST_KEY": ",".join(keys)})
 
 
 # --- the processes --------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ def health(settings: Settings) -> tuple[bool, str]:
     try:
         with requests.Session() as session:
             session.trust_env = False
+            session.verify = settings.ca_file or True
             reply = session.get(settings.local_url + "/healthcheck", timeout=5)
     except requests.ConnectionError:
         return False, "nothing answers yet"

@@ -82,6 +82,8 @@ def guest_changed(message: dict[str, Any]) -> None:
         if is_current(host, message["guest"]["instance_id"], message["turn"]):
             for observe in observers("WORKFLOW_GUEST_OBSERVERS"):
                 observe(host, message)
+        else:
+            log.info("passed over what host %s says of guest %s", host.name, message["guest"]["instance_id"])
 
 
 def renew(message: dict[str, Any]) -> None:
@@ -92,7 +94,9 @@ def renew(message: dict[str, Any]) -> None:
     mine = ActionEvent.objects.filter(
         action=message["action"], turn=message["turn"], host=host.name, generation=message["generation"], state__in=OPEN
     )
-    mine.update(lease_until=lease_end())
+    if not mine.update(lease_until=lease_end()):
+        log.info("passed over a renewal of host %s: it holds no open step of action %s", host.name, message["action"])
+        return
     mine.filter(seq=message["seq"], verb=message["verb"]).update(state=EventState.BEGUN, progress=message["progress"])
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Max, Q
+from django.db.models import F, Max, Q
 from django.utils import timezone
 
 from cloud import context
@@ -176,11 +176,17 @@ def end_live(*, target: uuid.UUID, target_type: str = "instance", fault: dict[st
     return live
 
 
-def enroll_host(*, name: str) -> Host:
-    """Makes the host known, or finds it: its service row and its engine row. Its key is `tokens.host_key(host)`."""
+def enroll_host(*, name: str, renews_key: bool = False) -> Host:
+    """Makes the host known, or finds it: its service row and its engine row. Its key is `tokens.host_key(host)`.
+
+    `renews_key`: one that was known gets another key, and nothing signed with the one before counts any more.
+    """
     with transaction.atomic():
         service, _ = Service.objects.get_or_create(binary="nova-compute", host=name)
-        host, _ = Host.objects.get_or_create(name=name, defaults={"service": service})
+        host, is_new = Host.objects.get_or_create(name=name, defaults={"service": service})
+        if renews_key and not is_new:
+            Host.objects.filter(pk=name).update(key_serial=F("key_serial") + 1)
+            host.refresh_from_db()
     return host
 
 

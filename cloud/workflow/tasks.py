@@ -1,7 +1,7 @@
 """Edges: what conductors take from the queue. No decision is made here.
 
 Every task refuses a message that carries a chain, callbacks, errbacks or a chord (rule R7): a host could otherwise make
-a conductor publish to another host's queue.
+a conductor publish to another host's queue. `incoming.py` does so before any process of the pool sees the message.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 class GuardedTask(Task):
     """A task that is the end of every chain it is in."""
+
+    Strategy = "cloud.workflow.incoming:strategy"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         request = self.request

@@ -40,6 +40,7 @@ def settings(rig: Rig, *, with_flower: bool = False, environment: Mapping[str, s
         "API_HOST": rig.address,
         "API_PORT": str(rig.api_port),
         "REDIS_HOST": rig.address,
+        "TLS": "off",  # all of it is on this machine, and its hosts' libvirts have no certificates
     }
     remembered = envfile.read(rig.cloud_dir / "kilonova.env")
     roles = "api,conductor,beat,flower" if with_flower else "api,conductor,beat"

@@ -10,7 +10,7 @@ from pathlib import Path
 import environ
 import pytest
 
-from cloud.embedded import broker_users, envfile, programs, state
+from cloud.embedded import envfile, programs, redis, state
 from cloud.embedded import settings as settings_
 from cloud.embedded.settings import CHECKOUT, SECRETS, Settings
 from cloud.embedded.trouble import Trouble
@@ -151,7 +151,7 @@ def test_one_worker_listens_to_the_queues_of_all_simulated_hosts(load: Load) -> 
 
 def test_a_simulation_of_many_hosts_has_no_redis_rules_to_slow_it(load: Load) -> None:
     settings = remembered(load(KILONOVA_HOST="h1,h2"))
-    assert broker_users.config_lines(settings) == []
+    assert not [line for line in redis.own_users(settings) if "compute." in line]
     assert envfile.read(settings.compute_env_file)["BROKER_URL"] == settings["BROKER_URL"]
 
 
@@ -163,7 +163,7 @@ def test_a_machine_without_the_role_compute_has_no_host_and_its_compute_file_tel
     assert settings.hosts == []
     assert [program.name for program in programs.programs(settings)] == ["redis", "api", "conductor", "beat"]
     assert envfile.read(settings.compute_env_file) == {}
-    assert not [line for line in broker_users.config_lines(settings) if "compute." in line]
+    assert not [line for line in redis.own_users(settings) if "compute." in line]
 
 
 def test_a_role_that_is_not_there_is_refused_with_the_ones_that_are(load: Load) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 import redis as redis_client
 
-from cloud.embedded import broker_users, leftovers, ports, redis, state, supervisor, supervisord
+from cloud import broker_users
+from cloud.embedded import leftovers, ports, redis, state, supervisor, supervisord
 from cloud.embedded import settings as settings_
 from cloud.embedded.programs import BROKER, CLOUD, Program
 from cloud.embedded.settings import Settings
@@ -97,7 +98,7 @@ def test_redis_wants_its_password_keeps_its_data_and_evicts_nothing(settings: Se
     eventually(lambda: not ports.is_free("127.0.0.1", settings.port("REDIS_PORT")))
     with pytest.raises(redis_client.AuthenticationError):
         stranger.ping()
-    broker = redis_client.Redis.from_url(settings["BROKER_URL"])
+    broker = redis_client.Redis.from_url(settings.broker_admin_url)
     assert broker.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
     assert broker.config_get("appendonly")["appendonly"] == "yes"
     broker.set("kept", "yes")
@@ -139,37 +140,33 @@ def test_a_value_that_would_break_the_configuration_is_refused(settings: Setting
 
 
 @needs_redis
-def test_a_compute_host_reads_its_own_queues_alone(settings: Settings) -> None:
-    redis.write_config(settings)
+def test_a_host_that_was_enrolled_is_let_in_after_redis_starts_again_and_after_up_wrote_its_files(
+    settings: Settings,
+) -> None:
+    assert redis.write_config(settings)
+    assert not redis.write_config(settings)
     program = Program(name="redis", group=BROKER, command=["/usr/bin/redis-server", str(redis.config_path(settings))])
     start(settings, [program])
     eventually(lambda: not ports.is_free("127.0.0.1", settings.port("REDIS_PORT")))
-    broker_users.add(settings, "h2")  # enrolled while Redis runs; h1 is this machine's, from redis.conf
-    for host, other in (("h1", "h2"), ("h2", "h1")):
-        worker = redis_client.Redis.from_url(settings.broker_url_of(host))
-        worker.lpush("conductor", "report")
-        worker.lpush(f"compute.{host}", "order")
-        assert worker.brpop(f"compute.{host}", timeout=1) is not None
-        for denied in (
-            lambda worker=worker: worker.brpop("conductor", timeout=1),
-            lambda worker=worker, other=other: worker.lpush(f"compute.{other}", "order"),
-            lambda worker=worker, other=other: worker.brpop(f"compute.{other}.ctl", timeout=1),
-            lambda worker=worker: worker.keys("*"),
-            lambda worker=worker: worker.flushall(),
-            lambda worker=worker: worker.config_get("requirepass"),
-        ):
-            with pytest.raises(redis_client.exceptions.NoPermissionError):
-                denied()
-
-
-@needs_redis
-def test_a_host_that_was_enrolled_is_let_in_after_redis_starts_again(settings: Settings) -> None:
-    redis.write_config(settings)
-    program = Program(name="redis", group=BROKER, command=["/usr/bin/redis-server", str(redis.config_path(settings))])
-    start(settings, [program])
-    eventually(lambda: not ports.is_free("127.0.0.1", settings.port("REDIS_PORT")))
-    broker_users.add(settings, "h2")
+    broker_users.admit(settings.broker_admin_url, "h2", "key of h2")
+    assert not redis.write_config(settings)  # what Redis wrote itself is no change
+    (settings.run_dir / "redis-users").unlink()
     assert redis.write_config(settings)
     supervisor.restart(settings, "redis")
     eventually(lambda: not ports.is_free("127.0.0.1", settings.port("REDIS_PORT")))
-    assert redis_client.Redis.from_url(settings.broker_url_of("h2")).ping()
+    assert redis_client.Redis.from_url(settings.broker_url_of("h2", "key of h2")).ping()
+    assert redis_client.Redis.from_url(settings["BROKER_URL"]).ping()
+
+
+@needs_redis
+def test_the_control_plane_uses_every_queue_and_does_not_administer_redis(settings: Settings) -> None:
+    redis.write_config(settings)
+    program = Program(name="redis", group=BROKER, command=["/usr/bin/redis-server", str(redis.config_path(settings))])
+    start(settings, [program])
+    eventually(lambda: not ports.is_free("127.0.0.1", settings.port("REDIS_PORT")))
+    control = redis_client.Redis.from_url(settings["BROKER_URL"])
+    control.lpush("compute.h1", "order")
+    assert control.llen("compute.h1") == 1
+    for denied in (control.flushall, control.acl_list, control.config_get, control.shutdown, control.keys):
+        with pytest.raises(redis_client.exceptions.NoPermissionError):
+            denied()
