@@ -111,14 +111,17 @@ class TargetJournal:
 
     def has_open_entry(self) -> bool:
         """Whether some order was begun and never finished: its worker was killed."""
-        open_tokens: set[str] = set()
+        return self.open_entry() is not None
+
+    def open_entry(self) -> dict[str, Any] | None:
+        """The last order that was begun and never finished; None without one."""
+        begun: dict[str, dict[str, Any]] = {}
         for line in self._lines():
-            token = line.get("token", "")
             if "result" in line or "settled" in line:
-                open_tokens.discard(token)
+                begun.pop(line.get("token", ""), None)
             else:
-                open_tokens.add(token)
-        return bool(open_tokens)
+                begun[line.get("token", "")] = line
+        return next(reversed(begun.values()), None)
 
     def was_interrupted(self, action_id: str, seq: int) -> bool:
         """Whether step `seq` of that action was begun here, in whichever turn, and never finished."""
@@ -196,6 +199,13 @@ class Journal:
             raise ValueError(f"not a target id: {target_id!r}")
         return TargetJournal(self.directory / target_id)
 
+    def open_steps(self, most: int = 5000) -> list[tuple[str, dict[str, Any]]]:
+        """Targets with an order that was begun and never finished, with what the journal says of that: it is at work,
+        or its worker was killed. Of the `most` targets that were touched last."""
+        logs = sorted(self.directory.glob("*/log"), key=_modified, reverse=True)[:most]
+        found = ((path.parent.name, self.of(path.parent.name).open_entry()) for path in logs)
+        return [(target, entry) for target, entry in found if entry is not None]
+
     def prune(self, older_than_days: int, keep: set[str]) -> int:
         """Removes the journals of targets outside `keep` that were not touched for so long; says how many."""
         removed = 0
@@ -205,6 +215,13 @@ class Journal:
                 shutil.rmtree(path, ignore_errors=True)
                 removed += 1
         return removed
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _last_touched(directory: Path) -> float:

@@ -14,6 +14,7 @@ from hypervisor.simulated.disk_changes import SimulatedKeptDisks, SimulatedRescu
 from hypervisor.simulated.disks import SimulatedDisks
 from hypervisor.simulated.events import SimulatedEvents
 from hypervisor.simulated.faults import Faults
+from hypervisor.simulated.holdings import SimulatedHoldings
 from hypervisor.simulated.images import NotedImages, SimulatedImages
 from hypervisor.simulated.interfaces import SimulatedInterfaces
 from hypervisor.simulated.inventory import SimulatedInventory
@@ -50,6 +51,7 @@ class SimulatedDriver:
         self.moves = SimulatedMoves(files, self.images, cache if fetches else None, config.base_dir, self.faults)
         self.console = LogConsole(files)
         self.inventory = inventory = SimulatedInventory(config, files, self.lifecycle, self.faults, self.power.boot_id)
+        self.holdings = SimulatedHoldings(files, config.base_dir, ports, self.lifecycle, self.faults)
         self.migration = SimulatedMigration(config, files, self.lifecycle, disks, interfaces, inventory, self.faults)
 
     def close(self) -> None:
