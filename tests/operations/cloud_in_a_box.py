@@ -181,30 +181,24 @@ class CloudInABox:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Delivers in a thread of its own, as long as the body runs: for those who ask and wait for the answer. What a
-        message raised is raised at the end."""
-        errors: list[BaseException] = []
-        stop = threading.Event()
-
-        def work() -> None:
-            try:
-                while not stop.is_set():
-                    if self.step() is None:
-                        stop.wait(0.01)
-            except BaseException as error:
-                errors.append(error)
-            finally:
-                connections.close_all()
-
-        thread = threading.Thread(target=work, name="box")
-        thread.start()
-        try:
+        """Delivers in a thread of its own, as long as the body runs: for those who ask and wait for the answer."""
+        with _repeated(lambda: self.step() is not None):
             yield
-        finally:
-            stop.set()
-            thread.join(60)
-        if errors:
-            raise errors[0]
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """The same for questions to hosts alone: all other messages wait."""
+        with _repeated(self._answer):
+            yield
+
+    def _answer(self) -> bool:
+        hosts = [name for name in self.executors if name not in self.off]
+        messages = [self.take(reports.control_queue_of(name)) for name in hosts]
+        for message in messages:
+            if message is not None:
+                assert message.task == "hypervisor.answer_query", f"{message.task} waits too"
+                self.deliver(message)
+        return any(messages)
 
     def drain(self) -> None:
         """Loses every message that waits, also of hosts that are off."""
@@ -267,3 +261,30 @@ class CloudInABox:
             if "journal" not in path.relative_to(state_dir).parts and str(instance_id) in path.name:
                 found.append(f"{path.relative_to(state_dir)} on {name}")
         return found
+
+
+@contextmanager
+def _repeated(work: Callable[[], bool]) -> Iterator[None]:
+    """Calls `work` in a thread, again and again while the body runs; what it raised is raised at the end."""
+    errors: list[BaseException] = []
+    stop = threading.Event()
+
+    def run() -> None:
+        try:
+            while not stop.is_set():
+                if not work():
+                    stop.wait(0.005)
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run, name="box")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(60)
+    if errors:
+        raise errors[0]
