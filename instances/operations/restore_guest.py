@@ -18,7 +18,7 @@ class RestoreGuest(PowerOperation):
     with the domain. On failure the instance is what it was."""
 
     name = "restore_guest"
-    action = "restoreGuest"
+    action = "start"  # on the wire: there is no better word
     rule = OWN_VERBS["restore_guest"]
     steps = (replug_ports, restore_guest)
 

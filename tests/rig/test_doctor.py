@@ -45,8 +45,7 @@ def stranger_of(rig: Rig, host: str, server: str) -> str:
     xml = re.sub(r"<interface .*?</interface>", "", xml, flags=re.S)
     definition = rig.directory(host, stranger) / "domain.xml"
     definition.write_text(xml)
-    inside = f"{rig.plan.state_path}/instances/{stranger}/domain.xml"
-    rig.virsh(host, "define", inside)
+    rig.virsh(host, "define", str(definition))
     rig.virsh(host, "start", stranger)
     definition.unlink()
     return stranger
