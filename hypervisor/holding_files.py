@@ -72,6 +72,8 @@ class HoldingFiles:
 
     def _ports_of(self, network_id: str) -> Iterator[PortFound]:
         for record in self._records.of_network(network_id):
+            if not record.instance_id:  # a damaged record: the next plug of its port writes it anew
+                continue
             yield PortFound(
                 network_id=network_id,
                 port_id=record.port_id,

@@ -202,7 +202,7 @@ class Journal:
     def open_steps(self, most: int = 5000) -> list[tuple[str, dict[str, Any]]]:
         """Targets with an order that was begun and never finished, with what the journal says of that: it is at work,
         or its worker was killed. Of the `most` targets that were touched last."""
-        logs = sorted(self.directory.glob("*/log"), key=_modified, reverse=True)[:most]
+        logs = sorted(self.directory.glob("*-*-*-*-*/log"), key=_modified, reverse=True)[:most]
         found = ((path.parent.name, self.of(path.parent.name).open_entry()) for path in logs)
         return [(target, entry) for target, entry in found if entry is not None]
 

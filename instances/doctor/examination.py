@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -79,15 +80,31 @@ def _ask_hosts(
         if isinstance(answer, Exception):
             states[host] = HostState.REFUSED if isinstance(answer, HostRefused) else HostState.SILENT
             say(f"host {host}: {answer}")
+            return
+        try:
+            held = holdings[host] = _read(answer)
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            states[host] = HostState.REFUSED
+            say(f"host {host}: its answer cannot be read: {error}")
         else:
-            holdings[host] = decode(HostHoldings, answer)
-            say(f"host {host}: {len(holdings[host].domains)} domains, {len(holdings[host].directories)} directories")
+            say(f"host {host}: {len(held.domains)} domains, {len(held.directories)} directories")
 
     for host, state in states.items():
         say(f"host {host}: {'asking' if state == HostState.ANSWERED else 'down, not asked'}")
     up = [host for host, state in states.items() if state == HostState.ANSWERED]
     ask_each(up, "inspect", {}, patience, heard=heard)
     return states, holdings
+
+
+def _read(answer: dict[str, Any]) -> HostHoldings:
+    """What the host said. Ids that are none raise ValueError here, and not where they are compared."""
+    held = decode(HostHoldings, answer)
+    ports = [port for network in held.networks for port in network.ports]
+    for named in (*held.domains, *held.directories, *ports):
+        UUID(named.instance_id)
+    for text in (*(network.id for network in held.networks), *(step.target for step in held.open_steps)):
+        UUID(text)
+    return held
 
 
 def _settled(

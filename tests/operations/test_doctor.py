@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import uuid
@@ -16,6 +17,7 @@ from cloud.networks.models import Port, PortStatus
 from cloud.workflow.models import Action, ActionEvent
 from cloud.workflow.states import ActionState, EventState
 from hypervisor import side_files
+from hypervisor.holdings import EntryFound, NetworkFound
 from instances import services
 from instances.doctor.examination import examine
 from instances.models import Instance
@@ -95,6 +97,34 @@ def test_an_orphan_with_domain_disk_and_dhcp_entry_is_one_repair(world: World) -
     plug_stranger(world)
     assert_repaired(world, "dhcp.stale", "disk.orphan", "guest.orphan")
     assert Action.objects.filter(operation="clear_remains").count() == 1
+
+
+def test_a_dhcp_entry_without_a_port_is_taken_back(world: World) -> None:
+    host = world.instance().host
+    stray = EntryFound(network_id=str(world.tenant.network.pk), mac="52:54:00:00:00:98", ip="10.77.0.98")
+    WithStray.put_on(world, host, stray)
+    assert_repaired(world, "dhcp.stray")
+
+
+class WithStray:
+    """The holdings of a host whose DHCP has an entry that no port is plugged with, until it is told to forget it."""
+
+    def __init__(self, holdings: Any, stray: EntryFound) -> None:
+        self._holdings = holdings
+        self._strays = [stray]
+
+    @classmethod
+    def put_on(cls, world: World, host: str, stray: EntryFound) -> None:
+        driver(world, host).holdings = cls(driver(world, host).holdings, stray)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._holdings, name)
+
+    def networks(self) -> tuple[NetworkFound, ...]:
+        return tuple(dataclasses.replace(found, strays=tuple(self._strays)) for found in self._holdings.networks())
+
+    def forget_entry(self, network_id: str, mac: str, ip: str) -> None:
+        self._strays.remove(EntryFound(network_id=network_id, mac=mac, ip=ip))
 
 
 def test_the_dhcp_entry_of_a_port_that_is_gone_is_taken_back(world: World) -> None:

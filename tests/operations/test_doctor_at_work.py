@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +14,11 @@ from django.core.management import call_command
 from cloud.errors import CloudError
 from cloud.workflow.models import Action
 from cloud.workflow.states import ActionState
+from hypervisor.queries import QUERIES
 from instances import services
 from instances.doctor.examination import examine
 from instances.doctor.repair import repair
-from instances.models import Instance
+from instances.models import Instance, Migration, MigrationStatus, MigrationType
 from instances.states import VmState
 from tests.operations.cloud_in_a_box import CloudInABox
 from tests.operations.doctoring import (
@@ -25,6 +27,7 @@ from tests.operations.doctoring import (
     copy_domain,
     doctor,
     driver,
+    other_host,
     wrong,
 )
 from tests.operations.scenarios import SCENARIOS, World
@@ -150,6 +153,37 @@ def test_an_instance_of_an_error_is_not_asked_for_a_guest(world: World) -> None:
     assert doctor(world.box)[1]["findings"] == []
 
 
+def test_a_domain_that_nobody_signed_is_left_to_a_person(world: World) -> None:
+    copy_domain(world, STRANGER, action="")
+    status, report = doctor(world.box, "--fix")
+    assert (status, codes(report)) == (1, ["guest.unsigned"])
+    assert driver(world).lifecycle.state(STRANGER) is not None
+
+
+def test_a_guest_whose_host_forgot_its_port_is_told_to_a_person_and_heals_by_a_hard_reboot(world: World) -> None:
+    guest = driver(world).interfaces.plugged(str(world.instance_id))
+    driver(world).interfaces.unplug(str(world.instance_id), guest, None)
+    status, report = doctor(world.box, "--fix")
+    assert (status, codes(report)) == (1, ["dhcp.missing"])
+    world.begin(services.hard_reboot_instance)
+    world.box.recover()
+    assert doctor(world.box)[1]["findings"] == []
+
+
+def test_a_migration_that_nobody_carries_on_is_told_to_a_person(world: World) -> None:
+    Migration.objects.create(
+        instance=world.instance(),
+        action_id=uuid.uuid4(),
+        type=MigrationType.LIVE,
+        status=MigrationStatus.MIGRATING,
+        source_host=world.instance().host,
+        destination_host=other_host(world),
+        project_id=world.tenant.project_id,
+    )
+    status, report = doctor(world.box, "--fix")
+    assert (status, codes(report)) == (1, ["migration.unfinished"])
+
+
 def test_an_action_that_is_stuck_is_a_finding_until_another_ends_it(world: World) -> None:
     Action.objects.filter(target_id=world.instance_id).update(
         state=ActionState.STUCK, fault={"message": "nobody answered"}
@@ -172,3 +206,11 @@ def test_the_report_can_be_read_by_a_person(world: World) -> None:
     assert "With --fix: The domain is ended and undefined." in out.getvalue()
     assert "1 found, 0 repaired, 1 left; 2 of 2 hosts looked at." in out.getvalue()
     assert "doctor: host h1: asking" in err.getvalue()
+
+
+@pytest.mark.parametrize("answer", [None, [], "text", {}, {"domains": [{"instance_id": "../etc"}]}, {"networks": 1}])
+def test_an_answer_that_cannot_be_read_is_a_finding(world: World, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+    monkeypatch.setitem(QUERIES, "inspect", lambda executor, arguments: answer)
+    with world.box.answering():
+        examination = examine()
+    assert [finding.code.name for finding in examination.findings] == ["host.refused"] * 2
