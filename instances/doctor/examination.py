@@ -100,9 +100,9 @@ def _read(answer: dict[str, Any]) -> HostHoldings:
     """What the host said. Ids that are none raise ValueError here, and not where they are compared."""
     held = decode(HostHoldings, answer)
     ports = [port for network in held.networks for port in network.ports]
-    for named in (*held.domains, *held.directories, *ports):
-        UUID(named.instance_id)
-    for text in (*(network.id for network in held.networks), *(step.target for step in held.open_steps)):
+    ids = [named.instance_id for named in held.domains] + [named.instance_id for named in held.directories]
+    ids += [port.instance_id for port in ports] + [step.target for step in held.open_steps]
+    for text in (*ids, *(network.id for network in held.networks)):
         UUID(text)
     return held
 
