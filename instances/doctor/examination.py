@@ -65,9 +65,9 @@ def examine(*, say: Say = quietly, patience: float = HOST_PATIENCE) -> Examinati
 
 
 def _generations() -> dict[str, int]:
-    """Of every host; 0 for one that is down."""
-    rows = Host.objects.order_by("name").values_list("name", "generation", "is_up")
-    return {name: generation if is_up else 0 for name, generation, is_up in rows}
+    """Of every host; 0 for one that is down, whether a sweep has marked it so yet or not."""
+    rows = Host.objects.select_related("service").order_by("name")
+    return {row.name: row.generation if row.is_up and row.service.is_up else 0 for row in rows}
 
 
 def _ask_hosts(
