@@ -80,7 +80,8 @@ class LibvirtHoldings(HoldingFiles):
                 raise
             return NetworkFound(id=network_id, is_running=False, ports=ports)
         entries = set(dhcp_entries(xml))
-        known = {(port.mac, port.ip) for port in ports}
+        # A port is recorded before its entry is made and until that is gone, so one of two looks sees it.
+        known = {(port.mac, port.ip) for port in (*ports, *self.ports().get(network_id, ()))}
         has_dhcp = "<dhcp>" in xml
         return NetworkFound(
             id=network_id,

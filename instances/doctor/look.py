@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from uuid import UUID
 
+from django.db.models import Q
+
 from cloud.images.models import Image
 from cloud.networks.models import Port
 from cloud.workflow.models import Action
@@ -41,7 +43,7 @@ class Look:
     deleted: frozenset[UUID]
     moves: tuple[Migration, ...]  # that are not over, of living instances
     allocations: tuple[Allocation, ...]
-    ports: tuple[Port, ...]  # that are plugged in
+    ports: tuple[Port, ...]  # that are plugged in, or that the cloud made
     image_hashes: frozenset[str]
     storage_ids: Mapping[str, str] = field(default_factory=dict)
 
@@ -58,7 +60,7 @@ class Look:
             deleted=frozenset(Instance.objects.exclude(deleted_at=None).values_list("pk", flat=True)),
             moves=tuple(moves),
             allocations=tuple(Allocation.objects.all()),
-            ports=tuple(Port.objects.filter(bound_by__isnull=False)),
+            ports=tuple(Port.objects.filter(Q(bound_by__isnull=False) | Q(made_by__isnull=False))),
             image_hashes=frozenset(Image.objects.values_list("os_hash_value", flat=True)),
             storage_ids=storage_ids_of({*places, *(host for move in moves for host in _sides(move))}),
         )

@@ -82,7 +82,7 @@ def _missing(look: Look) -> Iterator[Finding]:
         for port in network.ports
     }
     by_instance: dict[str, list[Port]] = {}
-    for port in look.ports:
+    for port in filter(lambda port: port.is_bound, look.ports):
         by_instance.setdefault(port.device_id, []).append(port)
     for row in look.settled():
         domain = look.domains.get(row.pk, {}).get(row.host)

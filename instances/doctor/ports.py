@@ -56,7 +56,7 @@ def _uuid(text: str) -> UUID | None:
 
 
 def _is_elsewhere(look: Look, port: Port, row: Instance) -> bool:
-    if row.task_state is not None or row.pk in look.astray or look.is_moving(row.pk):
+    if not port.is_bound or row.task_state is not None or row.pk in look.astray or look.is_moving(row.pk):
         return False
     return (port.binding_host, port.moving_to) != (row.host, "")
 
@@ -77,8 +77,9 @@ def _leaked(port: Port, target: UUID | None) -> Finding:
 
 
 def _release(port: UUID, device: UUID) -> bool:
-    is_there = Port.objects.filter(pk=port, device_id=str(device), bound_by__isnull=False).exists()
+    is_there = Port.objects.filter(pk=port, device_id=str(device)).exists()
     networks.release_ports(instance_id=device)
+    Port.objects.filter(pk=port, device_id=str(device), made_by__isnull=False).delete()
     return is_there
 
 

@@ -261,9 +261,12 @@ def test_a_port_of_an_instance_that_is_gone_is_deleted_and_a_users_own_is_free(w
     common = {"network": world.tenant.network, "project_id": world.tenant.project_id, "device_id": STRANGER}
     bound = {"binding_host": "h1", "bound_by": uuid.uuid4(), "status": PortStatus.ACTIVE}
     made = Port.objects.create(**common, **bound, mac="52:54:00:00:00:01", made_by=uuid.uuid4())
+    half = Port.objects.create(**common, mac="52:54:00:00:00:03", made_by=uuid.uuid4())
     own = Port.objects.create(**common, **bound, mac="52:54:00:00:00:02")
-    assert_repaired(world, "port.leaked", "port.leaked")
-    assert not Port.objects.filter(pk=made.pk).exists()
+    free = Port.objects.create(**common, mac="52:54:00:00:00:04")  # what a user writes there means nothing to us
+    assert_repaired(world, "port.leaked", "port.leaked", "port.leaked")
+    assert not Port.objects.filter(pk__in=[made.pk, half.pk]).exists()
+    assert Port.objects.filter(pk=free.pk, device_id=STRANGER).exists()
     own.refresh_from_db()
     assert (own.device_id, own.binding_host, own.bound_by) == ("", "", None)
 

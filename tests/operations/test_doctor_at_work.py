@@ -17,7 +17,7 @@ from cloud.workflow.states import ActionState
 from hypervisor.queries import QUERIES
 from instances import services
 from instances.doctor.examination import examine
-from instances.doctor.repair import repair
+from instances.doctor.repair import repair, repair_all
 from instances.models import Instance, Migration, MigrationStatus, MigrationType
 from instances.states import VmState
 from tests.operations.cloud_in_a_box import CloudInABox
@@ -81,6 +81,28 @@ def test_nothing_is_wrong_while_many_operations_are_under_way(box: CloudInABox) 
     assert looks == 24
     assert Action.objects.filter(state=ActionState.SUCCEEDED).count() > 10
     assert doctor(box)[1]["findings"] == []
+
+
+def test_repairs_beside_operations_touch_only_what_is_damaged(world: World) -> None:
+    """A domain that nobody knows appears again and again, while verbs go on."""
+    instances = [world.instance(), *(world.tenant.boot() for _ in range(3))]
+    for round_ in range(4):
+        stranger = str(uuid.uuid4())
+        copy_domain(world, stranger)
+        with world.box.working():
+            for instance in instances:
+                with contextlib.suppress(CloudError):
+                    row = Instance.objects.get(pk=instance.pk)
+                    LOAD[round_ % 4](caller=world.admin, instance=row)
+            examination, repairs = repair_all()
+        assert [finding.code.name for finding in examination.findings] == ["guest.orphan"]
+        assert repairs.fixed == {finding.key for finding in examination.findings}
+    world.box.recover()
+    assert not Action.objects.filter(state=ActionState.STUCK).exists()
+    for instance in instances:
+        instance.refresh_from_db()
+        assert instance.vm_state in (VmState.ACTIVE, VmState.STOPPED), instance.vm_state
+    assert doctor(world.box)[1]["findings"] == []
 
 
 LOAD: tuple[Callable[..., Any], ...] = (
