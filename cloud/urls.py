@@ -7,9 +7,11 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from cloud.workflow.api.health import healthcheck, metrics
+from instances.doctor.console import doctor_page
 
 admin.site.site_header = admin.site.site_title = "Kilonova"
 admin.site.index_title = "Operator's console"
+admin.site.index_template = "doctor/index.html"  # the console's own, and a way to the doctor
 admin.site.site_url = None  # there is no other site to view
 
 urlpatterns = [
@@ -19,6 +21,7 @@ urlpatterns = [
     re_path(r"^compute/v2(?:\.1)?", include("scheduling.api.urls")),
     re_path(r"^compute", include("instances.api.urls")),
     re_path(r"^placement", include("scheduling.api.placement_urls")),
+    path("admin/doctor/", admin.site.admin_view(doctor_page), name="doctor"),
     path("admin/", admin.site.urls),
     path("healthcheck", healthcheck),
     path("metrics", metrics),

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from hypervisor.holdings import BaseFound, DirectoryFound, DomainFound, NetworkFound
 from hypervisor.migration import CopyPlan, MigrationOrder, MigrationSource, Wish
 from hypervisor.moves import AsideDisk, DiskOrigin
 from hypervisor.spec import GuestSpec, GuestState, HostInventory, ImageSource, Maker, NicSpec, ReachSpec
@@ -328,6 +329,39 @@ class Inventory(Protocol):
     def read(self) -> HostInventory: ...
 
 
+class Holdings(Protocol):
+    """All that this host has of the cloud, whoever made it and whether anybody still owns it: read for the doctor, and
+    removed when it has found that nobody does. What it removes it names; it concludes nothing by itself."""
+
+    def storage_id(self) -> str:
+        """Equal on hosts that see the same directories."""
+
+    def domains(self) -> tuple[DomainFound, ...]:
+        """Every domain of this cloud, and any other that is named as one. Errors: HypervisorFailed."""
+
+    def directories(self) -> tuple[DirectoryFound, ...]:
+        """Every directory of an instance, its own, set aside or half removed."""
+
+    def bases(self) -> tuple[BaseFound, ...]:
+        """The files in the cache of base images, without their side files."""
+
+    def networks(self) -> tuple[NetworkFound, ...]:
+        """The networks that have a port here, with DHCP entries that belong to none. Errors: HypervisorFailed."""
+
+    def set_aside(self, name: str) -> None:
+        """After it the directory of that name is out of the cloud's sight, whole; one that is gone is."""
+
+    def remove_directory(self, name: str) -> None:
+        """After it the directory of that name is gone."""
+
+    def remove_base(self, name: str, used_at: float) -> bool:
+        """After it that file of the cache is gone; False, and nothing done, when a disk stands on it, something asked
+        for it after `used_at`, or somebody is at it now."""
+
+    def forget_entry(self, network_id: str, mac: str, ip: str) -> None:
+        """After it DHCP has no entry of that MAC, unless a port of ours is plugged with it. Errors: NetworkFailed."""
+
+
 class Events(Protocol):
     """The hypervisor's own events."""
 
@@ -353,6 +387,7 @@ class Driver(Protocol):
     migration: Migration | None
     console: Console
     inventory: Inventory
+    holdings: Holdings
     events: Events | None
 
     def close(self) -> None:

@@ -225,18 +225,18 @@ class Journal:
             raise ValueError(f"not a target id: {target_id!r}")
         return TargetJournal(self.directory / target_id)
 
+    def open_entries(self, most: int = 5000) -> list[tuple[str, dict[str, Any]]]:
+        """(target, entry) of each order that was begun and never finished: it is at work, in this process or another,
+        or its worker was killed. Of the `most` targets that were touched last."""
+        logs = sorted(self.directory.glob("*/log"), key=_modified, reverse=True)[:most]
+        return [(path.parent.name, entry) for path in logs for entry in TargetJournal(path.parent).open_entries()]
+
     def interrupted(self, limit: int = 500) -> list[dict[str, Any]]:
         """{action, seq, verb, turn} of each order of any target that was begun and never finished; the newest `limit`.
 
         What is still at work in another process counts too: of that there is no result yet either.
         """
-        found = [
-            entry
-            for path in self.directory.iterdir()
-            if path.is_dir()
-            for entry in TargetJournal(path).open_entries()
-            if "action" in entry
-        ]
+        found = [entry for _, entry in self.open_entries() if "action" in entry]
         newest = sorted(found, key=lambda entry: entry["begun"])[-limit:]
         return [{name: entry[name] for name in ("action", "seq", "verb", "turn")} for entry in newest]
 
@@ -249,6 +249,13 @@ class Journal:
                 shutil.rmtree(path, ignore_errors=True)
                 removed += 1
         return removed
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _last_touched(directory: Path) -> float:

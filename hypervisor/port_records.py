@@ -144,6 +144,10 @@ class PortRecords:
             return [_decode(data) for data in found if data]
         return []
 
+    def as_nic(self, network_id: str, *, mac: str, ip: str) -> NicSpec:
+        """A place on that network, as far as its DHCP entry needs to know it."""
+        return _nic(network_id, PortRecord(port_id="", instance_id="", mac=mac, ip=ip, action_id="", digest=""))
+
     def _reach_path(self, network_id: str) -> Path:
         return self.root / f"{network_id}.reach"
 

@@ -20,14 +20,11 @@ from celery.signals import setup_logging, worker_init, worker_ready, worker_shut
 
 from cloud import broker, deliveries
 from cloud import logging as cloud_logging
-from cloud.errors import CloudError, describe
-from hypervisor import delivery, drivers, hearing, reports
+from hypervisor import answering, delivery, drivers, hearing, reports
 from hypervisor.agent import Agent
 from hypervisor.config import HostConfig, from_environment
 from hypervisor.executor import Executor
 from hypervisor.journal import Journal
-from hypervisor.journal_queries import JOURNAL_QUERIES
-from hypervisor.queries import QUERIES
 from hypervisor.steps import HOST_STEPS
 
 log = logging.getLogger(__name__)
@@ -89,25 +86,8 @@ def heard(said: dict[str, Any]) -> None:
 
 def answer_query(query: dict[str, Any]) -> None:
     """Answers one question of the API through the conductors."""
-    executor = EXECUTORS.get(query.get("host", ""))
-    asked = {name: value for name, value in query.items() if name != "token"}
-    if executor is None or not reports.is_signed(query.get("token"), executor.key, "query", asked):
-        log.error("dropped a query with a wrong token: %s for host %s", query.get("name"), query.get("host"))
+    if not answering.answer(EXECUTORS, _send, query):
         raise Ignore()
-    body: dict[str, Any] = {"query": query["id"], "host": executor.name, "answer": None, "error": None}
-    try:
-        if query["name"] in JOURNAL_QUERIES:
-            body["answer"] = JOURNAL_QUERIES[query["name"]](executor.journal, query["arguments"])
-        else:
-            body["answer"] = QUERIES[query["name"]](executor.driver, query["arguments"])
-    except KeyError:
-        body["error"] = {"code": "host.unknown_query", "message": f"This host knows no query {query['name']!r}."}
-    except CloudError as error:
-        body["error"] = describe(error)
-    except Exception as error:
-        log.exception("query %s failed", query["name"])
-        body["error"] = {"code": "host.broken", "message": f"{type(error).__name__}: {error}"[:500]}
-    _send(reports.ANSWER, reports.signed_message(executor.key, "answer", body))
 
 
 for _name in sorted({step.task_name(verb) for step in HOST_STEPS for verb in ("do", "undo", "ask", "fence")}):

@@ -165,11 +165,14 @@ VERBS: Final = MappingProxyType({rule.verb: rule for rule in _RULES})
 
 # What the cloud does by itself, and nobody can ask for.
 _OFF_BY_WISH: Final = (_V.STOPPED, _V.SUSPENDED, _V.SHELVED, _V.SOFT_DELETED)
+_WITH_GUEST: Final = (*_OFF_BY_WISH, _V.ACTIVE, _V.PAUSED, _V.RESCUED, _V.RESIZED)  # their hosts have a domain of them
 _OWN_RULES: Final = (
     _rule("power_on_again", [_V.ACTIVE, _V.RESCUED, _V.RESIZED], _T.POWERING_ON, falls_back_to=_V.STOPPED, locks=False),
     _rule("end_unexpected_guest", _OFF_BY_WISH, _T.POWERING_OFF, locks=False),
+    _rule("restore_guest", _WITH_GUEST, _T.POWERING_ON, locks=False),
 )
 OWN_VERBS: Final = MappingProxyType({rule.verb: rule for rule in _OWN_RULES})
+STATES_WITH_GUEST: Final = frozenset(_WITH_GUEST)
 
 
 # --- what a guest's power state says of its instance ------------------------------------------------------------------

@@ -53,28 +53,49 @@ _RESOURCES = ("vcpus", "memory_mib", "disk_gib")
 def recount_usage() -> int:
     """Puts right each counter that is not the sum of its host's allocations. Returns how many hosts were off.
 
-    Two queries when all is well. A suspect is locked first and summed again by a statement of its own: every claim and
-    release writes the node's row, so whoever is under way has either committed or waits.
+    Two queries when all is well.
     """
+    return sum(_put_right(host) for host in _suspects())
+
+
+def miscounted() -> dict[str, dict[str, int]]:
+    """The hosts whose counters are wrong, and what each wrong one should be. Changes nothing; two queries when all is
+    well."""
+    found = {}
+    for host in _suspects():
+        with transaction.atomic():
+            if wrong := _wrong(ComputeNode.objects.select_for_update().get(host=host)):
+                found[host] = wrong
+    return found
+
+
+def _suspects() -> list[str]:
+    """Hosts whose counters seem to be wrong: what is under way changes between two queries."""
     sums = {
         host: amounts
         for host, *amounts in Allocation.objects.values_list("host").annotate(*(Sum(name) for name in _RESOURCES))
     }
     nodes = ComputeNode.objects.values_list("host", *(f"used_{name}" for name in _RESOURCES))
-    suspects = [host for host, *used in nodes if used != sums.get(host, [0, 0, 0])]
-    repaired = 0
-    for host in suspects:
-        with transaction.atomic():
-            node = ComputeNode.objects.select_for_update().get(host=host)
-            right = Allocation.objects.filter(host=host).aggregate(
-                **{f"used_{name}": Coalesce(Sum(name), 0) for name in _RESOURCES}
-            )
-            wrong = {name: value for name, value in right.items() if getattr(node, name) != value}
-            if wrong:
-                ComputeNode.objects.filter(pk=node.pk).update(**wrong, updated_at=timezone.now())
-                log.warning("usage of host %s put right: %s", host, wrong)
-                repaired += 1
-    return repaired
+    return [host for host, *used in nodes if used != sums.get(host, [0, 0, 0])]
+
+
+def _wrong(node: ComputeNode) -> dict[str, int]:
+    """The node's row is locked, and its allocations summed by a statement of its own: every claim and release writes
+    the row, so whoever is under way has either committed or waits."""
+    right = Allocation.objects.filter(host=node.host).aggregate(
+        **{f"used_{name}": Coalesce(Sum(name), 0) for name in _RESOURCES}
+    )
+    return {name: value for name, value in right.items() if getattr(node, name) != value}
+
+
+@transaction.atomic
+def _put_right(host: str) -> bool:
+    node = ComputeNode.objects.select_for_update().get(host=host)
+    wrong = _wrong(node)
+    if wrong:
+        ComputeNode.objects.filter(pk=node.pk).update(**wrong, updated_at=timezone.now())
+        log.warning("usage of host %s put right: %s", host, wrong)
+    return bool(wrong)
 
 
 @transaction.atomic

@@ -16,6 +16,7 @@ from hypervisor.libvirt.agent import LibvirtGuestAgent
 from hypervisor.libvirt.connection import Connection
 from hypervisor.libvirt.events import LibvirtEvents
 from hypervisor.libvirt.failures import is_absent
+from hypervisor.libvirt.holdings import LibvirtHoldings
 from hypervisor.libvirt.interfaces import LibvirtInterfaces
 from hypervisor.libvirt.inventory import LibvirtInventory
 from hypervisor.libvirt.lifecycle import LibvirtLifecycle
@@ -30,6 +31,7 @@ from hypervisor.libvirt.tunnels import Tunnels
 from hypervisor.libvirt.virt_type import choose
 from hypervisor.libvirt.xml.interface import ANTI_SPOOFING
 from hypervisor.libvirt.xml.traits import HostTraits
+from hypervisor.port_records import PortRecords
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,8 @@ class LibvirtDriver:
         self.inventory = offer = LibvirtInventory(self._connection, config, files, self._virt_type)
         self.migration = LibvirtMigration(self._connection, config, files, self.lifecycle, qcow, ports, offer)
         self.events = LibvirtEvents(self._connection, self.lifecycle)
+        records = PortRecords(config.state_dir / "networks")
+        self.holdings = LibvirtHoldings(self._connection, files, config.base_dir, records, ports)
 
     def close(self) -> None:
         """Ends the event thread and the connection."""

@@ -72,6 +72,13 @@ class LibvirtInterfaces:
         """See `hypervisor.driver.Interfaces.plugged`."""
         return self._records.of_instance(instance_id)
 
+    def forget_stray(self, network_id: str, mac: str, ip: str) -> None:
+        """After it DHCP there has neither entry nor lease for `mac`, unless a port of ours is plugged with it."""
+        nic = self._records.as_nic(network_id, mac=mac, ip=ip)
+        with self._locked(network_id, lambda: None):
+            if all(known.mac != mac for known in self._records.of_network(network_id)):
+                self._networks.forget(nic.network, (mac, ip))
+
     def _unplug(self, instance_id: str, nic: NicSpec, maker: Maker | None) -> None:
         record = self._records.get(nic.network.id, nic.port_id)
         if record is None:

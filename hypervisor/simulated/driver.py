@@ -15,6 +15,7 @@ from hypervisor.simulated.disks import SimulatedDisks
 from hypervisor.simulated.effects import Effects
 from hypervisor.simulated.events import SimulatedEvents
 from hypervisor.simulated.faults import Faults
+from hypervisor.simulated.holdings import SimulatedHoldings
 from hypervisor.simulated.images import NotedImages, SimulatedImages
 from hypervisor.simulated.interfaces import SimulatedInterfaces
 from hypervisor.simulated.inventory import SimulatedInventory
@@ -52,6 +53,7 @@ class SimulatedDriver:
         self.moves = SimulatedMoves(files, self.images, cache if fetches else None, config.base_dir, self.faults)
         self.console = LogConsole(files)
         self.inventory = inventory = SimulatedInventory(config, files, self.lifecycle, self.faults, self.power.boot_id)
+        self.holdings = SimulatedHoldings(files, config.base_dir, ports, self.lifecycle, self.faults)
         self.migration = SimulatedMigration(config, files, self.lifecycle, disks, interfaces, inventory, self.faults)
 
     def close(self) -> None:

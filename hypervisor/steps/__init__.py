@@ -40,6 +40,7 @@ from hypervisor.steps.network import set_reach
 from hypervisor.steps.power import replug_ports, run_guest, stop_guest
 from hypervisor.steps.reboot import end_guest, interrupt_guest, note_run, reboot_guest
 from hypervisor.steps.rebuild import forget_old_disk, replace_disk, settle_guest
+from hypervisor.steps.remains import clear_cache, clear_remains, restore_guest
 from hypervisor.steps.rescue import create_rescue_disk, fetch_rescue_image, remove_rescue_disk
 from hypervisor.steps.snapshot import discard_snapshot, take_snapshot, upload_snapshot
 
@@ -58,6 +59,7 @@ HOST_STEPS: tuple[HostStep, ...] = (
     *(bring_disk, put_disk_back, plug_arriving, run_arriving, discard_kept),
     *(check_source, check_destination, fetch_base, prepare_disk, plug_at_destination, expect_guest),
     *(migrate_guest, finish_guest, forget_source, abort_migration, force_migration),
+    *(clear_remains, clear_cache, restore_guest),
 )
 
 __all__ = [
@@ -72,6 +74,8 @@ __all__ = [
     "check_destination",
     "check_kept_disk",
     "check_source",
+    "clear_cache",
+    "clear_remains",
     "create_disk",
     "create_rescue_disk",
     "describe_disk",
@@ -103,6 +107,7 @@ __all__ = [
     "remove_rescue_disk",
     "replace_disk",
     "replug_ports",
+    "restore_guest",
     "resume_guest",
     "run_arriving",
     "run_guest",

@@ -6,6 +6,8 @@ Read `boot.py` first.
 from instances.operations.backup import Backup
 from instances.operations.boot import Boot
 from instances.operations.change_password import ChangePassword
+from instances.operations.clear_cache import ClearCache
+from instances.operations.clear_remains import ClearRemains
 from instances.operations.confirm_resize import ConfirmResize
 from instances.operations.delete import Delete
 from instances.operations.end_unexpected_guest import EndUnexpectedGuest
@@ -20,6 +22,7 @@ from instances.operations.rebuild import Rebuild
 from instances.operations.rescue import Rescue
 from instances.operations.resize import Migrate, Resize
 from instances.operations.restore import Restore
+from instances.operations.restore_guest import RestoreGuest
 from instances.operations.resume import Resume
 from instances.operations.revert_resize import RevertResize
 from instances.operations.shelve import Shelve
@@ -40,6 +43,7 @@ OPERATIONS = (
     *(ChangePassword,),
     *(Reboot, Pause, Unpause, Suspend, Resume, TriggerCrashDump),
     *(PowerOnAgain, EndUnexpectedGuest),
+    *(RestoreGuest, ClearRemains, ClearCache),
     *(Rebuild, Rescue, Unrescue, Evacuate),
     *(Snapshot, Backup, Shelve, ShelveOffload, Unshelve, UnshelveInPlace),
     *(Resize, Migrate, ConfirmResize, RevertResize),

@@ -8,13 +8,16 @@ the chain in the message.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from celery import signature
+from django.db import connections
 from django.utils import timezone
 from kombu import Connection, Queue
 
@@ -24,7 +27,7 @@ from cloud.workflow.models import Action, ActionEvent, Service
 from cloud.workflow.services import enroll_host
 from cloud.workflow.states import LIVE, OPEN
 from cloud.workflow.sweeps import SWEEPS, mark_hosts_down
-from hypervisor import delivery, drivers, hearing, reports
+from hypervisor import answering, delivery, drivers, hearing, reports
 from hypervisor.agent import Agent
 from hypervisor.config import HostConfig
 from hypervisor.executor import Executor
@@ -159,6 +162,9 @@ class CloudInABox:
         if message.queue in CONDUCTOR_QUEUES:
             tasks.app.tasks[message.task](*args)
             return
+        if message.task == "hypervisor.answer_query":
+            answering.answer(self.executors, self._say, *args)
+            return
         if message.task in (reports.WELCOME, reports.HEARD):
             hearing.hear(self.executors, message.task, *args)
             return
@@ -174,6 +180,27 @@ class CloudInABox:
             if self.step() is None:
                 return
         raise AssertionError(f"messages still wait after {limit}: the engine goes round in circles")
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Delivers in a thread of its own, as long as the body runs: for those who ask and wait for the answer."""
+        with _repeated(lambda: self.step() is not None):
+            yield
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """The same for questions to hosts alone: all other messages wait."""
+        with _repeated(self._answer):
+            yield
+
+    def _answer(self) -> bool:
+        hosts = [name for name in self.executors if name not in self.off]
+        messages = [self.take(reports.control_queue_of(name)) for name in hosts]
+        for message in messages:
+            if message is not None:
+                assert message.task == "hypervisor.answer_query", f"{message.task} waits too"
+                self.deliver(message)
+        return any(messages)
 
     def drain(self) -> None:
         """Loses every message that waits, also of hosts that are off."""
@@ -236,3 +263,30 @@ class CloudInABox:
             if "journal" not in path.relative_to(state_dir).parts and str(instance_id) in path.name:
                 found.append(f"{path.relative_to(state_dir)} on {name}")
         return found
+
+
+@contextmanager
+def _repeated(work: Callable[[], bool]) -> Iterator[None]:
+    """Calls `work` in a thread, again and again while the body runs; what it raised is raised at the end."""
+    errors: list[BaseException] = []
+    stop = threading.Event()
+
+    def run() -> None:
+        try:
+            while not stop.is_set():
+                if not work():
+                    stop.wait(0.005)
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run, name="box")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(60)
+    if errors:
+        raise errors[0]

@@ -24,6 +24,7 @@ from instances.services import delete_instance
 from instances.services.own_actions import begin_own_action
 from instances.states import PowerState, VerbRule, VmState
 from scheduling.models import Allocation, ComputeNode
+from tests.operations import doctor_scenarios
 from tests.operations.cloud_in_a_box import CloudInABox
 from tests.operations.tenant import Tenant
 
@@ -385,6 +386,7 @@ SCENARIOS: dict[str, Callable[[World], Any]] = {
     "trigger_crash_dump": in_state(None, services.trigger_crash_dump),
     "power_on_again": _after_a_reboot_of_the_host,
     "end_unexpected_guest": _started_by_hand,
+    **doctor_scenarios.SCENARIOS,
     "rebuild": _rebuild,
     "rescue": in_state(None, rescue),
     "unrescue": in_state(VmState.RESCUED, services.unrescue_instance),

@@ -21,7 +21,7 @@ from cloud.workflow.models import Action, ActionEvent
 from cloud.workflow.operation import operation
 from cloud.workflow.services import TargetBusy
 from cloud.workflow.states import ActionState
-from hypervisor.journal_queries import JOURNAL_QUERIES
+from hypervisor.queries import QUERIES
 from instances.models import Instance
 from instances.states import VmState
 from tests.operations.cloud_in_a_box import CloudInABox
@@ -173,7 +173,7 @@ def test_the_page_of_a_stuck_action_has_all_that_a_person_needs(
     host = ActionEvent.objects.filter(action=action).exclude(host="").latest("pk").host
 
     def answered(name: str, query: str, arguments: dict[str, Any], timeout: float) -> Any:
-        return json.loads(json.dumps(JOURNAL_QUERIES[query](world.box.executors[name].journal, arguments)))
+        return json.loads(json.dumps(QUERIES[query](world.box.executors[name], arguments)))
 
     monkeypatch.setattr(stuck, "ask", answered)
     page = operator.get(f"/admin/workflow/action/{action.pk}/change/").content.decode()

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.brokers.conftest import DOWN_AFTER, LEASE, AbsenceCloud
+from tests.absences.conftest import DOWN_AFTER, LEASE, AbsenceCloud
 from tests.running_cloud import wait_for
 
 pytestmark = [pytest.mark.chaos]
