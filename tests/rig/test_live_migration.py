@@ -108,8 +108,7 @@ def test_a_paused_guest_goes_and_stays_paused(rig: Rig, boot: Boot) -> None:
     assert rig.files("h1", server) == []
     rig.openstack("server", "unpause", server)
     rig.wait_status(server, "ACTIVE")
-    assert rig.uptime(server) > uptime
-    assert rig.boots(server) == 1
+    assert rig.uptime(server) > uptime, "it was booted anew"
     assert rig.invariants() == []
 
 
