@@ -116,7 +116,7 @@ def free_lost_slots() -> None:
             raise
 
     freeing.is_freeing = True  # type: ignore[attr-defined]
-    QoS.ack = freeing  # type: ignore[attr-defined]
+    QoS.ack = freeing  # type: ignore[method-assign]
 
 
 def keep_clients() -> None:

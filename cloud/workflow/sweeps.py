@@ -129,12 +129,18 @@ def watch_hosts() -> None:
     watch, is_new = Watch.objects.get_or_create(name=_HOSTS, defaults={"looked_at": now, "since": now})
     if not is_new:
         away = (now - watch.looked_at).total_seconds()
-        if away > settings.DOWN_AFTER / 2:  # a host that beats cannot fall silent by a shorter absence of ours
+        if away > _absence():
             log.warning("nobody listened to hosts for %.0f s: they have %.0f s to speak", away, settings.DOWN_AFTER)
             watch.since = now
         watch.looked_at = now
         watch.save()
     mark_hosts_down()
+
+
+def _absence() -> float:
+    """Seconds between two sweeps from which on nobody listened: a host that beats cannot fall silent by a shorter one,
+    and sweeps that are late on a busy machine are none."""
+    return max(settings.DOWN_AFTER / 2, 3 * settings.SWEEP_INTERVAL)
 
 
 def mark_hosts_down() -> None:
@@ -147,9 +153,7 @@ def mark_hosts_down() -> None:
     now = timezone.now()
     before = now - timedelta(seconds=settings.DOWN_AFTER)
     watch = Watch.objects.filter(name=_HOSTS).first()
-    may_judge = watch is None or (
-        watch.since <= before and watch.looked_at >= now - timedelta(seconds=settings.DOWN_AFTER / 2)
-    )
+    may_judge = watch is None or (watch.since <= before and watch.looked_at >= now - timedelta(seconds=_absence()))
     silent = Q(service__last_seen_at__lt=before) | Q(service__last_seen_at=None)
     forced = Q(is_up=True, service__is_forced_down=True)
     fell_silent = Q(is_up=True) & silent

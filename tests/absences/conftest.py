@@ -100,6 +100,10 @@ class AbsenceCloud:
         sql = "select vm_state, count(*) from instances_instance where deleted_at is null group by vm_state"
         return dict(self.query(sql))
 
+    def was_marked_down(self) -> bool:
+        """Whether the conductors ever gave the host up."""
+        return "host bench-1 is down" in (self.state_dir / "logs" / "conductor.log").read_text()
+
     def is_well(self) -> bool:
         """Whether `/healthcheck` says so."""
         try:

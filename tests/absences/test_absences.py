@@ -76,6 +76,7 @@ def test_redis_does_not_answer_for_longer_than_a_host_may_be_silent(absent: Abse
     back = time.monotonic()
     assert_all_ended_well(23)
     print(f"Redis {how}: slowest {slowest}; all ended {time.monotonic() - back:.1f} s after it was back")
+    assert not absent.was_marked_down(), "its conductors could not hear it"
     assert slowest["POST"] < AT_ONCE, f"a request hung: {slowest}"
     assert slowest["GET"] < AT_ONCE, f"a read hung: {slowest}"
     assert_all_processes_live(absent, before, *(["redis"] if how == "is gone" else []))
