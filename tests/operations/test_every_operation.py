@@ -1,5 +1,6 @@
 """Every operation of the registry, broken in every way at every step: afterwards nothing is left and the states are as
-declared. A new verb is covered on arrival; it only needs its line in `SCENARIOS` (how its target comes to be).
+declared. A new verb is covered on arrival; it only needs its line in `SCENARIOS` (how its target comes to be). Who dies
+meanwhile is in `test_every_death.py`.
 """
 
 from __future__ import annotations
@@ -184,42 +185,6 @@ def test_every_undo_twice_is_as_good_as_once(
         pass
     world.box.recover()
     world.assert_undone(action, ActionState.FAILED)
-
-
-POINTS = ("before_begin", "before_effect", "before_record", "after_record")
-
-
-@pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize(("name", "step"), EVERY_HOST_STEP)
-def test_a_worker_that_dies_at_a_step_is_made_up_for(world: World, name: str, step: str, point: str) -> None:
-    action = started(world, name)
-    deaths = [point]
-
-    def die(at: str, order: dict[str, Any]) -> None:
-        if deaths and at == point and order["name"] == step and order["verb"] == "do":
-            deaths.pop()
-            raise Killed(f"{step} {at}")
-
-    for executor in world.box.executors.values():
-        executor.fault_points = die
-    for _ in range(200):
-        try:
-            if world.box.step() is None:
-                break
-        except Killed:
-            world.box.restart_workers()  # the message is lost with the process
-    assert deaths == [], f"{step} was never reached"
-    world.box.recover()
-    declared = next(s for s in operation(name).sequence if s.name == step)
-    if isinstance(declared, HostStep) and declared.once and point in ("before_effect", "before_record"):
-        world.assert_undone(action, ActionState.FAILED)  # nobody knows whether it took effect: it is not repeated
-        assert "not known" in world.fault_message()
-        return
-    action.refresh_from_db()
-    if (name, step) in PIVOT_STEP and action.state == ActionState.FAILED:
-        world.assert_undone(action, ActionState.FAILED)  # asked, it had not happened (rule R5)
-    else:
-        world.assert_succeeded(action)
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -27,8 +27,9 @@ from instances.models import Instance, Migration, MigrationType
 from instances.services.delete import delete_instance
 from instances.states import PowerState, VmState
 from tests.operations.cloud_in_a_box import Killed, Message
+from tests.operations.deaths import CONDUCTOR_POINTS, HOST_POINTS, conductor_dies
 from tests.operations.scenarios import World, _larger, rescue, soft_delete
-from tests.properties.loose_cloud import CONDUCTOR_POINTS, HOST_POINTS, Broken, LooseCloud
+from tests.properties.loose_cloud import Broken, LooseCloud
 
 HOSTS = ("h1", "h2", "h3")
 VERBS: tuple[Callable[..., Any], ...] = (
@@ -211,7 +212,7 @@ class EngineMachine(RuleBasedStateMachine):
         if reports:
             message = reports[which % len(reports)]
             self.box.wire.remove(message)
-            with self.box.conductor_dies(point):
+            with conductor_dies(point):
                 self._deliver(message, is_kept=is_kept)
 
     @rule(name=host_name)

@@ -7,22 +7,15 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-from unittest.mock import patch
 
-from cloud.workflow import legs
 from cloud.workflow.models import Action, Host
 from cloud.workflow.states import LIVE
-from cloud.workflow.turn import Turn
 from hypervisor import reports
 from hypervisor.executor import Executor
 from tests.operations.cloud_in_a_box import CONDUCTOR_QUEUES, CloudInABox, Killed, Message
-
-HOST_POINTS = ("before_begin", "before_effect", "before_record", "after_record")
-CONDUCTOR_POINTS = ("before_commit", "before_publish", "after_publish")
 
 
 class Broken(AssertionError):
@@ -158,27 +151,3 @@ class LooseCloud(CloudInABox):
         domains.with_suffix(".off").rename(domains)
         self.off.discard(name)
         self.start_worker(name)
-
-    @contextmanager
-    def conductor_dies(self, point: str) -> Iterator[None]:
-        """The conductor that works meanwhile dies there, if it comes so far."""
-        save, send = Turn.save, legs._send
-
-        def die_before_commit(turn: Turn) -> None:
-            save(turn)
-            raise Killed(point)
-
-        def die_before_publish(*_: Any) -> None:
-            raise Killed(point)
-
-        def die_after_publish(*args: Any) -> None:
-            send(*args)
-            raise Killed(point)
-
-        where = {
-            "before_commit": (Turn, "save", die_before_commit),
-            "before_publish": (legs, "_send", die_before_publish),
-            "after_publish": (legs, "_send", die_after_publish),
-        }
-        with patch.object(*where[point]):
-            yield
