@@ -78,9 +78,9 @@ class Nemesis:
     def plan(self) -> list[str]:
         """The kinds of all blows, in order."""
         kills = [kind for kind, share in KILLS.items() for _ in range(max(1, round(share * self.kills / 1000)))]
-        kills = sorted(kills, key=lambda kind: kind != "compute")
-        while len(kills) > self.kills:  # rounding gave too many: of those that there are most of
-            kills.remove(max(KILLS, key=kills.count))
+        while len(kills) > self.kills:  # rounding gave too many: of the others that there are most of
+            most = max((kind for kind in KILLS if kind != "compute"), key=kills.count)
+            kills.remove(most if kills.count(most) > 1 else "compute")
         kills += ["compute"] * (self.kills - len(kills))
         harms = [kind for kind, share in HARMS.items() for _ in range(max(1, round(share * self.kills / 1000)))]
         planned = [*kills, *harms]
