@@ -19,7 +19,8 @@ KILLS_A_MINUTE = 30
 
 def main(arguments: Sequence[str]) -> int:
     """Runs it; the exit status is 0 when nothing is broken, stuck or unfinished."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGINT, signal.SIGTERM):  # a run that is under way ends early, with its report
+        signal.signal(number, signal.default_int_handler)
     options = _parser().parse_args(arguments)
     console = Console(sys.stderr)
     if options.rig:

@@ -12,8 +12,8 @@ from tests.chaos import cloud as cloud_
 from tests.chaos.cloud import ChaosCloud, Plan
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def simulated() -> Iterator[ChaosCloud]:
-    """One for all of them, with SQLite and the short times of `cloud.SHORT`."""
+    """One for all tests here, with SQLite and the short times of `cloud.SHORT`."""
     with cloud_.running(Plan(), Console(sys.stderr)) as cloud:
         yield cloud

@@ -136,6 +136,9 @@ def run_on(rig: Rig, *, seed: int, kills: int, console: Console) -> Outcome:
     with console.step("delete what is there"):
         there = [server["id"] for server in rest.get("/compute/v2.1/servers")["servers"]]
         rig.delete(*there)
+        for image in rest.get("/image/v2/images?limit=1000")["images"]:
+            if (image["name"] or "").startswith("chaos-"):  # the users' snapshots
+                rest.delete(f"/image/v2/images/{image['id']}")
     left = {server: found for server in there if (found := rig.left_of(server))}
     if left:
         outcome.timelines.append(f"✗ left after the delete: {left}")

@@ -20,7 +20,7 @@ def figures(
     """The JSON of a run, after what is `said` of it. Times are in seconds."""
     kills = [blow for blow in blows if blow.is_kill]
     endings, unfinished = _endings(database, load.accepted)
-    slowest = [blow.recovered_after for blow in kills if blow.recovered_after is not None]
+    slowest = max(kills, key=lambda blow: blow.recovered_after or 0.0, default=None)
     found = [{"invariant": b.invariant, "text": b.text, "subject": b.subject} for b in breaches]
     return {
         **said,
@@ -29,7 +29,8 @@ def figures(
         "broken_invariants": len(breaches),
         "stuck": sum(ends["STUCK"] for ends in endings.values()),
         "unfinished": unfinished,
-        "slowest_recovery_s": round(max(slowest, default=0.0), 2),
+        "slowest_recovery_s": round(slowest.recovered_after or 0.0, 2) if slowest else 0.0,
+        "slowest": _of(database, slowest) if slowest else None,
         "unrecovered_kills": sum(blow.recovered_after is None for blow in kills),
         "by_kind": _by_kind(blows),
         "endings": {verb: dict(ends) for verb, ends in sorted(endings.items())},
@@ -38,6 +39,18 @@ def figures(
         "unanswered": load.unanswered,
         "server_errors": load.surprises[:20],
         "breaches": found,
+    }
+
+
+def _of(database: Database, blow: Blow) -> dict[str, Any]:
+    """The blow, and the action that it took the longest with."""
+    row = next((r for r in database.rows("SELECT id, operation FROM workflow_action") if r["id"] == blow.last), {})
+    return {
+        "kind": blow.kind,
+        "victim": blow.victim,
+        "at": _clock(blow.at),
+        "action": blow.last,
+        "operation": row.get("operation"),
     }
 
 

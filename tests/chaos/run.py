@@ -126,6 +126,8 @@ def endure(
             if not striker.is_alive():
                 time.sleep(1)
             console.line(_progress(time.time() - begun, load, watch))
+    except KeyboardInterrupt:
+        console.line("interrupted: no further blow and no further request; waits for what is under way, and checks")
     finally:
         nemesis.stop()
         striker.join()

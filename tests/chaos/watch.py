@@ -29,6 +29,7 @@ class Blow:
     waiting: dict[str, int]
     recovered_after: float | None = None
     details: str = ""
+    last: str = ""  # one of the actions that took the longest to go on
 
 
 @dataclass
@@ -70,6 +71,7 @@ class Watch:
         self.live = len(turns)
         with self._guard:
             for blow in self._open:
+                blow.last = next(iter(blow.waiting), blow.last)
                 blow.waiting = {a: turn for a, turn in blow.waiting.items() if turns.get(a) == turn}
                 if not blow.waiting:
                     blow.recovered_after = now - blow.at
