@@ -248,13 +248,16 @@ class LibvirtMigration:
         flags |= libvirt.VIR_MIGRATE_AUTO_CONVERGE if order.may_auto_converge and not order.is_paused else 0
         flags |= libvirt.VIR_MIGRATE_POSTCOPY if order.may_post_copy and not order.is_paused else 0
         flags |= libvirt.VIR_MIGRATE_UNSAFE if self._config.migration_unsafe_ok else 0
-        flags |= libvirt.VIR_MIGRATE_TLS if self._config.migration_uri.startswith("qemu+tls:") else 0
         flags |= {CopyPlan.INCREMENTAL: libvirt.VIR_MIGRATE_NON_SHARED_INC}.get(CopyPlan(order.copy), 0)
         flags |= {CopyPlan.FULL: libvirt.VIR_MIGRATE_NON_SHARED_DISK}.get(CopyPlan(order.copy), 0)
         parameters: dict[str, Any] = {
             libvirt.VIR_MIGRATE_PARAM_DEST_XML: marked(found.XMLDesc(_LIVE_XML), maker),
             libvirt.VIR_MIGRATE_PARAM_PERSIST_XML: marked(found.XMLDesc(_KEPT_XML), maker),
         }
+        if self._config.migration_uri.startswith("qemu+tls:"):
+            flags |= libvirt.VIR_MIGRATE_TLS
+            # The memory goes to an address; what the destination's certificate holds for is its name.
+            parameters[libvirt.VIR_MIGRATE_PARAM_TLS_DESTINATION] = order.destination
         if order.destination_ip and not order.destination_ip.startswith("127."):
             parameters[libvirt.VIR_MIGRATE_PARAM_URI] = f"tcp://{order.destination_ip}"
         if order.bandwidth_mib:

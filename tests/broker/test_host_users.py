@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import redis
+from celery import Celery
 
+from cloud.broker import celery_settings
 from tests.broker import brokers
 from tests.broker.brokers import Broker
 
@@ -153,3 +155,16 @@ def test_with_a_new_key_the_old_password_ends_at_once_for_who_is_logged_in_too(b
     with pytest.raises(redis.exceptions.AuthenticationError):
         broker.host("h3", "the old key").ping()
     assert broker.host("h3", "the new key").ping()
+
+
+def test_what_a_host_adds_to_the_conductors_binding_leads_no_message_elsewhere(broker: Broker) -> None:
+    """It must add itself there to publish at all; kombu looks nothing up for a queue that is named."""
+    binding = "\x06\x16".join(["conductor", "", "compute.h2"])
+    for table in ("_kombu.binding.conductor", "_kombu.binding_permanent.conductor"):
+        broker.host("h1").sadd(table, binding)
+    app = Celery("control", set_as_current=False)
+    app.conf.update(celery_settings(broker.settings["BROKER_URL"], "control"))
+    app.send_task("workflow.sweep", queue="conductor", retry=False)
+    assert broker.admin.llen("conductor") == 1
+    assert broker.admin.llen("compute.h2") == 0
+    broker.admin.delete("conductor", "_kombu.binding.conductor", "_kombu.binding_permanent.conductor")

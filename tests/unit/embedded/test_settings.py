@@ -10,7 +10,7 @@ from pathlib import Path
 import environ
 import pytest
 
-from cloud.embedded import envfile, programs, redis, state
+from cloud.embedded import client_files, envfile, programs, redis, state
 from cloud.embedded import settings as settings_
 from cloud.embedded.settings import CHECKOUT, SECRETS, Settings
 from cloud.embedded.trouble import Trouble
@@ -169,3 +169,68 @@ def test_a_machine_without_the_role_compute_has_no_host_and_its_compute_file_tel
 def test_a_role_that_is_not_there_is_refused_with_the_ones_that_are(load: Load) -> None:
     with pytest.raises(Trouble, match="there is no role 'computer'; there are api conductor beat compute flower"):
         load(ROLES="api,computer")
+
+
+# --- TLS ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "has_tls"),
+    [
+        ({}, False),
+        ({"API_HOST": "localhost", "REDIS_HOST": "127.0.0.2", "HOST_IP": "::1"}, False),
+        ({"API_HOST": "0.0.0.0"}, True),
+        ({"REDIS_HOST": "192.0.2.10"}, True),
+        ({"HOST_IP": "192.0.2.10"}, True),
+        ({"FLOWER_ADDRESS": "::"}, True),
+        ({"API_HOST": "0.0.0.0", "TLS": "off"}, False),
+        ({"TLS": "on"}, True),
+    ],
+)
+def test_tls_is_on_as_soon_as_a_network_is_used_unless_it_is_said_otherwise(
+    load: Load, said: dict[str, str], has_tls: bool
+) -> None:
+    settings = load(**said)
+    assert settings.has_tls is has_tls
+    assert settings["PUBLIC_URL"].startswith("https:" if has_tls else "http:")
+    assert settings.local_url.startswith("https:" if has_tls else "http:")
+    assert settings["BROKER_URL"].startswith("rediss:" if has_tls else "redis:")
+    assert settings.get("BROKER_CA_FILE") == settings.get("IMAGE_CA_FILE") == settings.ca_file
+    assert ("tls-port" in redis.config(settings)) is has_tls
+    assert ("port 0" in redis.config(settings)) is has_tls
+    api = next(program for program in programs.programs(settings) if program.name == "api")
+    assert ("API_TLS_CERT" in api.environment) is has_tls
+    assert ("cacert" in client_files.render_clouds(settings)) is has_tls
+    assert ("OS_CACERT" in client_files.render_openrc(settings)) is has_tls
+
+
+def test_a_plain_public_url_of_an_api_that_speaks_tls_is_refused(load: Load) -> None:
+    with pytest.raises(Trouble, match=r"PUBLIC_URL=http://192.0.2.10:8774.*say https://, or TLS=off"):
+        load(API_HOST="0.0.0.0", PUBLIC_URL="http://192.0.2.10:8774")
+    assert load(API_HOST="0.0.0.0", PUBLIC_URL="http://192.0.2.10:8774", TLS="off")["PUBLIC_URL"].startswith("http:")
+    assert load(API_HOST="0.0.0.0", PUBLIC_URL="https://cloud.example.org").has_tls  # a proxy before it
+
+
+def test_a_word_that_tls_does_not_know_is_refused(load: Load) -> None:
+    with pytest.raises(Trouble, match="TLS=yes: say auto, on or off"):
+        load(TLS="yes")
+
+
+def test_hosts_on_other_machines_are_told_an_address_of_redis_that_they_reach(load: Load) -> None:
+    anywhere = {"API_HOST": "0.0.0.0", "REDIS_HOST": "0.0.0.0"}
+    told = [
+        load(REDIS_HOST="192.0.2.10"),
+        load(**anywhere, HOST_IP="192.0.2.10"),
+        load(**anywhere, PUBLIC_URL="https://192.0.2.10:8774"),
+    ]
+    for settings in told:
+        assert settings.broker_url_of("h2", "key").endswith("@192.0.2.10:8776/0")
+        assert settings.broker_url_of("h2", "key").startswith("rediss://compute.h2:")
+
+
+def test_the_login_that_administers_redis_is_in_no_file_that_the_control_plane_reads_as_its_broker(load: Load) -> None:
+    settings = remembered(load())
+    told = envfile.read(settings.env_file)
+    assert told["BROKER_URL"].startswith("redis://kilonova:")
+    assert settings["REDIS_PASSWORD"] not in told["BROKER_URL"] + told["HOSTS_BROKER_URL"]
+    assert "BROKER_ADMIN_URL" not in told
