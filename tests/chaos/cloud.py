@@ -93,7 +93,7 @@ class ChaosCloud:
 
     def broker(self) -> redis_client.Redis:
         """An admin's connection to the broker."""
-        return redis_client.Redis.from_url(self.settings["BROKER_URL"], socket_timeout=10)
+        return redis_client.Redis.from_url(self.settings.broker_admin_url, socket_timeout=10)
 
     def pids(self) -> dict[str, int]:
         """The first process of each program that runs now."""
@@ -176,7 +176,7 @@ def _start(settings: Settings, plan: Plan, directory: Path, console: Console) ->
 
 
 def _until_redis_answers(settings: Settings) -> None:
-    broker = redis_client.Redis.from_url(settings["BROKER_URL"])
+    broker = redis_client.Redis.from_url(settings.broker_admin_url)
 
     def missing() -> str | None:
         try:
