@@ -18,7 +18,6 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from cloud.identity.bootstrap import bootstrap
 from cloud.identity.models import User
 from cloud.workflow import fencing, sweeps
 from cloud.workflow.models import Host, Service, Watch
@@ -225,14 +224,6 @@ def test_a_host_that_an_operator_forced_down_is_not_fenced_by_itself(
 
 
 # --- the ways to it ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def operator(db: None) -> Client:
-    bootstrap(admin_password="correct horse")
-    client = Client()
-    client.force_login(User.objects.get(name="admin"))
-    return client
 
 
 def test_the_consoles_buttons(world: World, operator: Client, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from django.test import Client
 from django.utils import timezone
 
 from cloud.errors import Abort
-from cloud.identity.bootstrap import bootstrap
 from cloud.identity.models import User
 from cloud.workflow import interventions, queries, stuck
 from cloud.workflow.interventions import NotStuck, give_up, try_again
@@ -156,14 +155,6 @@ def test_what_was_given_up_is_failed_and_a_delete_clears_what_it_left(
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def operator(db: None) -> Client:
-    bootstrap(admin_password="correct horse")
-    client = Client()
-    client.force_login(User.objects.get(name="admin"))
-    return client
 
 
 def test_the_page_of_a_stuck_action_has_all_that_a_person_needs(
