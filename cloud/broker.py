@@ -58,8 +58,9 @@ def celery_settings(broker_url: str, reader: str, ca_file: str = "") -> dict[str
 
 def publish_in_a_hurry(app: Any, seconds: float = 1.5) -> None:
     """For a process that only publishes, and for which somebody waits (the API): a broker that does not answer is given
-    up after `seconds`, at once where nobody listens. Left alone, each publish hung for 90 s at a Redis that stood still
-    (three tries of 30 s, measured), and for 6 s at one that was gone. The sweep publishes what this did not.
+    up after `seconds`, at once where nobody listens. Left alone, each publish is tried three times, for the socket's
+    timeout of 30 s each at a Redis that stands still, and for 6 s at one that is gone. The sweep publishes what this
+    did not.
     """
     options = dict(app.conf.broker_transport_options)
     if options:
