@@ -16,12 +16,13 @@ from pathlib import Path
 
 import redis as redis_client
 
-from cloud.embedded import database, enroll, envfile, leftovers, postgres, redis, state, supervisor, up, waiting
+from cloud.embedded import database, enroll, envfile, leftovers, postgres, redis, state, supervisor, waiting
 from cloud.embedded import settings as settings_
 from cloud.embedded.programs import BROKER, Program, cloud_programs, programs
 from cloud.embedded.progress import Console
 from cloud.embedded.rest import Cloud
 from cloud.embedded.settings import Settings
+from cloud.embedded.trouble import Trouble
 from hypervisor import side_files
 from tests.running_cloud import free_port
 
@@ -165,7 +166,7 @@ def _start(settings: Settings, plan: Plan, directory: Path, console: Console) ->
         waiting.for_api(settings, step)
     rest = Cloud(settings)
     with console.step("hosts up") as step:
-        waiting.until(lambda: _hosts_missing(rest), step, waiting.HOST_SECONDS, up.Trouble)
+        waiting.until(lambda: _hosts_missing(rest), step, waiting.HOST_SECONDS, Trouble)
     image = _image(rest)
     flavors = [_flavor(rest, memory) for memory in (64, 128)]
     network = _network(rest)
@@ -185,7 +186,7 @@ def _until_redis_answers(settings: Settings) -> None:
             return str(error)
         return None
 
-    waiting.until(missing, _Silent(), 20, up.Trouble)  # type: ignore[arg-type]
+    waiting.until(missing, _Silent(), 20, Trouble)  # type: ignore[arg-type]
 
 
 class _Silent:
