@@ -8,7 +8,7 @@ from tests.chaos import invariants
 from tests.chaos.cloud import ChaosCloud
 from tests.chaos.database import Database
 from tests.chaos.invariants import LIVE
-from tests.chaos.load import Load, Made
+from tests.chaos.load import Load
 from tests.running_cloud import wait_for
 
 
@@ -18,14 +18,7 @@ class Asking:
     def __init__(self, cloud: ChaosCloud) -> None:
         self.cloud = cloud
         self.database = Database(cloud.database_url)
-        made = Made(
-            url=cloud.url,
-            password=cloud.password,
-            image=cloud.image,
-            flavors=tuple(cloud.flavors),
-            network=cloud.network,
-        )
-        self.load = Load(made, seed=0)
+        self.load = Load(cloud.made, seed=0)
 
     def boot(self, name: str, count: int = 1) -> list[str]:
         """Asks for so many servers; gives their ids, in the order of their making."""

@@ -24,6 +24,7 @@ from cloud.embedded.rest import Cloud
 from cloud.embedded.settings import Settings
 from cloud.embedded.trouble import Trouble
 from hypervisor import side_files
+from tests.chaos.load import Made
 from tests.running_cloud import free_port
 
 HOSTS = ("c1", "c2", "c3")
@@ -76,6 +77,13 @@ class ChaosCloud:
     def url(self) -> str:
         """Where the API is."""
         return self.settings.local_url
+
+    @property
+    def made(self) -> Made:
+        """What its users need to know."""
+        return Made(
+            url=self.url, password=self.password, image=self.image, flavors=tuple(self.flavors), network=self.network
+        )
 
     @property
     def password(self) -> str:

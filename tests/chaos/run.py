@@ -14,7 +14,7 @@ from tests.chaos import invariants, report
 from tests.chaos.cloud import ChaosCloud, Plan
 from tests.chaos.database import Database
 from tests.chaos.invariants import Breach
-from tests.chaos.load import Load, Made
+from tests.chaos.load import Load
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.watch import LIVE, Watch
 
@@ -58,14 +58,7 @@ def run(order: Order, console: Console) -> Outcome:
 
 def _in(cloud: ChaosCloud, order: Order, console: Console) -> Outcome:
     database = Database(cloud.database_url)
-    made = Made(
-        url=cloud.url,
-        password=cloud.password,
-        image=cloud.image,
-        flavors=tuple(cloud.flavors),
-        network=cloud.network,
-    )
-    load, watch = Load(made, order.seed, users=order.users, pause=order.pause), Watch(database)
+    load, watch = Load(cloud.made, order.seed, users=order.users, pause=order.pause), Watch(database)
     nemesis = Nemesis(
         cloud,
         watch,
