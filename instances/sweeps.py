@@ -1,5 +1,6 @@
 """What this room does by itself: what was deleted softly long enough ago is deleted for good, rows of instances deleted
-long ago go, shelved instances leave their hosts, and resizes that waited too long are confirmed."""
+long ago go, shelved instances leave their hosts, resizes that waited too long are confirmed, and hosts that came back
+in the middle of an evacuation are rid of what that left."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from django.utils import timezone
 from cloud import context
 from cloud.api.policy import ADMIN, Caller, the_cloud_itself
 from cloud.errors import CloudError
+from instances.left_disks import clear_after_evacuations
 from instances.models import Instance, Migration, MigrationStatus
 from instances.offloading import offload_shelved
 from instances.orphaned_images import drop_orphaned_images
@@ -87,4 +89,5 @@ SWEEPS: tuple[tuple[str, Callable[[], object]], ...] = (
     ("instances.forget_deleted_instances", forget_deleted_instances),
     ("instances.reclaim_soft_deleted", reclaim_soft_deleted),
     ("instances.confirm_overdue_resizes", confirm_overdue_resizes),
+    ("instances.clear_after_evacuations", clear_after_evacuations),
 )

@@ -11,7 +11,7 @@ from hypervisor.steps.declare import Role, StepHost, host_step
 from hypervisor.steps.power import power_state_of
 
 
-@host_step(Role.EVERY, no_undo="it goes forward only: nobody owns what it removes")
+@host_step(Role.EVERY, no_undo="it goes forward only: nobody owns what it removes", owed=True)
 def clear_remains(step: StepHost) -> None:
     """After it what the input `remains` names of the target is gone from this host: its `domain`, its DHCP entries of
     `ports`, the directories to `remove`; those to `set_aside` are out of sight. Without any of these an interrupted

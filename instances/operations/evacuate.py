@@ -15,7 +15,7 @@ from instances.models import Migration, MigrationStatus
 from instances.operations.base import InstanceOperation
 from instances.secrets import forget_password, password_of
 from instances.states import VmState
-from instances.steps.evacuation import claim_destination, rebind_ports, select_destination
+from instances.steps.evacuation import claim_destination, note_what_was_left, rebind_ports, select_destination
 from instances.steps.row import instance_of
 from scheduling import claims
 
@@ -24,7 +24,8 @@ class Evacuate(InstanceOperation):
     """The instance is on another host, on the disk that it had where the storage is shared, else on one made anew from
     its image; ACTIVE, or STOPPED when it was, or when the request's version says so. On failure it is its old host's.
 
-    What is left of it there that host removes when it returns, before it takes work (rule R6).
+    What is left of it there that host removes when it returns, before it takes work (rule R6); but for its directory,
+    if it returns while this is going on: for that see `instances.left_disks.clear_after_evacuations`.
     """
 
     name = "evacuate"
@@ -60,6 +61,7 @@ class Evacuate(InstanceOperation):
         )
         claims.release(UUID(context.parameters["migration"]))
         self._end(context, MigrationStatus.COMPLETED)
+        note_what_was_left(context)
 
     def failed(self, context: StepContext, fault: dict[str, Any]) -> None:
         """What it was, on its old host, with a fault."""

@@ -143,3 +143,15 @@ def rebind_ports(step: StepContext) -> None:
     """After it the instance's ports are bound to the destination, with their addresses."""
     host = step.outputs["claim_destination"]["host"]
     networks.move_ports(instance_id=step.target_id, to_host=host, action_id=step.action.pk)
+
+
+def note_what_was_left(step: StepContext) -> None:
+    """Notes on the migration that the old host keeps the instance's directory: it came back while the instance might
+    yet have returned to it, and was told to. To be called in the transaction that ends the evacuation well."""
+    wanted = step.parameters
+    source = Host.objects.select_for_update().get(name=wanted["source"])
+    if is_gone(source) or step.outputs["claim_destination"]["is_storage_shared"]:
+        return
+    migration = Migration.objects.get(uuid=wanted["migration"])
+    migration.details = {**migration.details, "left_on": source.name}
+    migration.save(update_fields=["details"])

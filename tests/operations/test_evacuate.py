@@ -11,8 +11,8 @@ from cloud.workflow.models import Action, ActionEvent, Host
 from cloud.workflow.states import ActionState, EventState
 from hypervisor.abandon import abandon
 from instances import services
-from instances.left_disks import disks_to_keep
-from instances.models import Migration, MigrationStatus
+from instances.left_disks import clear_after_evacuations, disks_to_keep
+from instances.models import Instance, Migration, MigrationStatus
 from instances.states import PowerState, VmState
 from scheduling.models import Allocation, ComputeNode
 from tests.operations.breaking import break_host_step, files_of
@@ -264,3 +264,53 @@ def test_a_debt_of_an_earlier_verb_does_not_keep_the_disk_on_the_host_that_was_l
     world.let_hosts_return()
     assert world.box.leftovers_on("h1", world.instance_id) == []
     assert not ActionEvent.objects.filter(state=EventState.OWED).exists()
+
+
+def test_a_host_that_returns_in_the_middle_is_rid_of_the_directory_once_the_instance_is_elsewhere(world: World) -> None:
+    boot_on_h1(world)
+    action = evacuate(world)
+    while not action.events.filter(name="fetch_image_there").exists():
+        world.box.step()
+    world.box.power_on("h1")
+    world.box.recover()
+    action.refresh_from_db()
+    assert (action.state, world.instance().host) == (ActionState.SUCCEEDED, "h2")
+    assert world.box.leftovers_on("h1", world.instance_id), "it was kept, for the evacuation might have been undone"
+    clear_after_evacuations()
+    world.box.recover()
+    assert world.box.leftovers_on("h1", world.instance_id) == []
+    world.assert_consistent()
+    actions = Action.objects.count()
+    clear_after_evacuations()
+    assert Action.objects.count() == actions, "once is enough"
+
+
+def test_what_is_busy_is_cleared_later(world: World) -> None:
+    boot_on_h1(world)
+    action = evacuate(world)
+    while not action.events.filter(name="fetch_image_there").exists():
+        world.box.step()
+    world.box.power_on("h1")
+    world.box.recover()
+    world.begin(services.stop_instance)
+    clear_after_evacuations()
+    assert migration(world).details["left_on"] == "h1"
+    world.box.recover()
+    clear_after_evacuations()
+    world.box.recover()
+    assert world.box.leftovers_on("h1", world.instance_id) == []
+
+
+def test_a_directory_that_is_the_instances_own_again_is_not_cleared(world: World) -> None:
+    boot_on_h1(world)
+    action = evacuate(world)
+    while not action.events.filter(name="fetch_image_there").exists():
+        world.box.step()
+    world.box.power_on("h1")
+    world.box.recover()
+    Instance.objects.filter(pk=world.instance_id).update(host="h1")  # as if it had moved back meanwhile
+    clear_after_evacuations()
+    assert "left_on" not in migration(world).details
+    assert not world.box.live_actions()
+    world.box.recover()
+    assert world.box.leftovers_on("h1", world.instance_id)

@@ -54,6 +54,8 @@ def _force(world: World) -> Action:
 # Operations whose end is not one row of the table of verbs.
 OTHERS: dict[str, Callable[[World], Action]] = {
     "network_reach": SCENARIOS["network_reach"],
+    "clear_remains": SCENARIOS["clear_remains"],
+    "clear_cache": SCENARIOS["clear_cache"],
     "live_migration_abort": _abort,
     "live_migration_force_complete": _force,
 }

@@ -23,7 +23,7 @@ from cloud.workflow.models import Action, Host
 from cloud.workflow.runner import cancel
 from cloud.workflow.states import LIVE, ActionState
 from instances import services
-from instances.models import Instance, Migration, MigrationType
+from instances.models import Instance
 from instances.services.delete import delete_instance
 from instances.states import PowerState, VmState
 from tests.operations.cloud_in_a_box import Killed, Message
@@ -337,18 +337,10 @@ class EngineMachine(RuleBasedStateMachine):
 
     def _assert_settled(self) -> None:
         instance = self.world.instance()
-        self._sweep_up_after_evacuations(instance)
         if instance.deleted_at is None and instance.vm_state != VmState.ERROR:
             self.world.assert_consistent()
         elif not instance.host:
             self.world.assert_nothing_left(instance)
-
-    def _sweep_up_after_evacuations(self, instance: Instance) -> None:
-        """Known, and for the doctor to repair: a host that comes back while the evacuation from it is at work keeps the
-        directory, for the evacuation may yet be undone; when it is not, nobody removes it."""
-        evacuated = Migration.objects.filter(instance=instance, type=MigrationType.EVACUATION)
-        for name in set(evacuated.values_list("source_host", flat=True)) - {instance.host}:
-            shutil.rmtree(self.box.configs[name].instances_dir / str(instance.pk), ignore_errors=True)
 
     def _nothing_is_left_of_a_deleted_instance(self) -> None:
         instance = self.world.instance()
