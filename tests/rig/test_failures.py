@@ -160,13 +160,13 @@ def test_an_unrescue_of_a_guest_whose_network_cannot_be_had(rig: Rig, server: st
         fails(rig, server, "unrescue", ends="RESCUE", cause="Is a directory")
         assert rig.where(server) == {"h1": "running"}
         assert "disk.rescue" in rig.files("h1", server)
+    mark = len(rig.console(server))
     works(rig, server, "unrescue", ends="ACTIVE")
+    rig.guest_says(server, BOOTED, after=mark)
 
 
 def test_a_stop_while_libvirt_is_away(rig: Rig, server: str) -> None:
-    mark = len(rig.console(server))
-    rig.guest_says(server, BOOTED, after=0)
-    boots = rig.boots(server)
+    mark, boots = len(rig.console(server)), rig.boots(server)
     rig.control("h1", "stop", "libvirtd")
     try:
         asks(rig, server, "os-stop")
