@@ -101,18 +101,35 @@ def tell(rows: Iterable[NetworkHost]) -> int:
         return 0
     try:
         with transaction.atomic():
-            start_actions(
-                operation=TELL,
-                targets=list(wanted),
-                target_type=TARGET_TYPE,
-                project_id="",
-                user_id="",
-                parameters=[{"network": str(row.network_id), "host": row.host} for row in wanted.values()],
-            )
+            _start(list(wanted.values()))
     except TargetBusy as busy_now:
         log.info("hosts are told of their networks later: %s", busy_now.message)
         return 0
     return len(wanted)
+
+
+@transaction.atomic
+def tell_anew(network_id: UUID, host: str) -> Action | None:
+    """Starts telling `host` of the network's hosts though it was told of them: it makes right what became of that.
+    None when it is not one of them. The version is a new one, so that the host believes it whatever it keeps; the
+    others hear of that by the sweep. Errors: TargetBusy, when it is being told."""
+    network = Network.objects.select_for_update(no_key=True).filter(pk=network_id).first()
+    row = NetworkHost.objects.filter(network_id=network_id, host=host).first()
+    if network is None or row is None:
+        return None
+    _bump(network)
+    return _start([row])[0]
+
+
+def _start(rows: Collection[NetworkHost]) -> list[Action]:
+    return start_actions(
+        operation=TELL,
+        targets=[target_of(row.network_id, row.host) for row in rows],
+        target_type=TARGET_TYPE,
+        project_id="",
+        user_id="",
+        parameters=[{"network": str(row.network_id), "host": row.host} for row in rows],
+    )
 
 
 def told(*, network_id: UUID, host: str, version: int) -> None:

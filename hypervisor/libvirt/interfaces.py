@@ -79,6 +79,17 @@ class LibvirtInterfaces:
             if all(known.mac != mac for known in self._records.of_network(network_id)):
                 self._networks.forget(nic.network, (mac, ip))
 
+    def forget_network(self, network_id: str) -> bool:
+        """After it neither bridge nor tunnel of the network is here; False when a port or a guest is on it."""
+        spec = self._records.as_nic(network_id, mac="", ip="").network
+        with self._locked(network_id, lambda: None, keeps_reach=True):
+            if not self._records.is_empty(network_id):
+                return False
+            if not self._networks.remove(spec):
+                return False
+            self._tunnels.remove(spec)
+            return True
+
     def _unplug(self, instance_id: str, nic: NicSpec, maker: Maker | None) -> None:
         record = self._records.get(nic.network.id, nic.port_id)
         if record is None:
