@@ -49,14 +49,15 @@ def _join(network_id: UUID, host: str) -> None:
         return
     address = _addresses([host]).get(host, "")
     others = NetworkHost.objects.filter(network=network)
-    has_others = others.exclude(address="").exists()
     if address:
         _bump(network)
     elif others.exists():
         log.warning("network %s: guests on host %s do not reach those on other hosts: set HOST_IP there", network, host)
-    told = 0 if address and has_others else network.reach_version
+    # Once there was another, or this one is back, it may still know of hosts that are gone.
+    is_to_hear = bool(address) and network.reach_version > 1
+    told = 0 if is_to_hear else network.reach_version
     NetworkHost.objects.create(network=network, host=host, address=address, told=told)
-    if address and has_others:
+    if is_to_hear:
         tell(_stale().filter(network=network)[:_BATCH])
 
 

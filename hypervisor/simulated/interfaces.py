@@ -32,7 +32,7 @@ class SimulatedInterfaces:
                     self._networks.settle_tunnel(nic.network, going=nic.port_id)
                     self._records.remove(nic.network.id, nic.port_id)
                 if self._records.is_empty(nic.network.id):
-                    self._records.forget_reach(nic.network.id)
+                    self._records.rest_reach(nic.network.id)
 
     def set_reach(self, reach: ReachSpec) -> int:
         """See `hypervisor.driver.Interfaces.set_reach`."""

@@ -17,6 +17,7 @@ from hypervisor.inspection import inspect
 from hypervisor.queries import QUERIES
 from instances import services
 from instances.doctor.examination import examine
+from instances.models import Instance
 from tests.operations.cloud_in_a_box import CloudInABox
 from tests.operations.doctoring import ADDRESSES, assert_repaired, doctor, driver, give_addresses, state_dir, wrong
 from tests.operations.scenarios import SCENARIOS, World
@@ -236,13 +237,24 @@ def test_nothing_is_wrong_with_a_network_over_two_hosts_at_any_moment(box: Cloud
         assert wrong(box, examine()) == []
 
 
-def test_a_host_that_forgot_the_others_with_its_last_port_is_told_anew(world: World) -> None:
-    """Another port came before the sweep had seen that the last one had left, so nobody told the host again."""
+def test_a_port_that_comes_before_the_sweep_saw_the_last_one_go_reaches_the_others(world: World) -> None:
+    """Nobody tells the host again: its row was there all the time."""
     services.delete_instance(caller=world.tenant.caller, instance=world.instance())
     world.box.run()
     world.booted_on("h1")
-    assert_repaired(world, "tunnel.missing")
+    assert doctor(world.box)[1]["findings"] == []
     assert tunnel(world, "h1")["peers"] == [H2]
+
+
+def test_a_host_that_comes_back_alone_forgets_those_that_left_meanwhile(world: World) -> None:
+    """It still knows them, and is told that they are gone though there is nobody else."""
+    for instance in Instance.objects.filter(deleted_at=None):
+        services.delete_instance(caller=world.tenant.caller, instance=instance)
+        world.box.run()
+        reach.settle()
+    world.booted_on("h1")
+    assert not tunnel_file(world, "h1").exists()
+    assert doctor(world.box)[1]["findings"] == []
 
 
 def test_the_telling_of_a_network_that_is_not_there_is_none(world: World) -> None:
