@@ -14,6 +14,7 @@ from django.core.management import call_command
 
 from hypervisor import side_files
 from instances.doctor.examination import Examination
+from instances.models import Instance
 from tests.operations.cloud_in_a_box import CloudInABox
 from tests.operations.scenarios import World
 
@@ -55,6 +56,15 @@ def give_addresses(box: CloudInABox) -> None:
         box.configs[name] = dataclasses.replace(box.configs[name], host_ip=address)
         box.start_worker(name)
         box.beat(name)
+
+
+def boot_on(world: World, host: str) -> None:
+    """The world's instance is a new one, ACTIVE there."""
+    action = world.boot()
+    Instance.objects.filter(pk=world.instance_id).update(forced_host=host)
+    world.box.recover()
+    world.assert_succeeded(action)
+    assert world.instance().host == host
 
 
 def driver(world: World, host: str = "") -> Any:

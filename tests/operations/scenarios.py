@@ -114,14 +114,6 @@ class World:
         self.box.recover()
         self.assert_succeeded(action)
 
-    def booted_on(self, host: str) -> None:
-        """An instance that is ACTIVE there."""
-        action = self.boot()
-        Instance.objects.filter(pk=self.instance_id).update(forced_host=host)
-        self.box.recover()
-        self.assert_succeeded(action)
-        assert self.instance().host == host
-
     def delete(self, *, hosts_known: bool = True) -> Action:
         """A delete, begun. Without `hosts_known` the instance's row has forgotten its host, and the log must know."""
         if not hosts_known:

@@ -19,7 +19,16 @@ from instances import services
 from instances.doctor.examination import examine
 from instances.models import Instance
 from tests.operations.cloud_in_a_box import CloudInABox
-from tests.operations.doctoring import ADDRESSES, assert_repaired, doctor, driver, give_addresses, state_dir, wrong
+from tests.operations.doctoring import (
+    ADDRESSES,
+    assert_repaired,
+    boot_on,
+    doctor,
+    driver,
+    give_addresses,
+    state_dir,
+    wrong,
+)
 from tests.operations.scenarios import SCENARIOS, World
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,7 +42,7 @@ def world(box: CloudInABox) -> World:
     give_addresses(box)
     world = World(box)
     for host in ("h2", "h1"):
-        world.booted_on(host)
+        boot_on(world, host)
     assert tunnel(world, "h1")["peers"] == [H2]
     assert tunnel(world, "h2")["peers"] == [H1]
     return world
@@ -225,7 +234,7 @@ def test_nothing_is_wrong_with_a_network_over_two_hosts_at_any_moment(box: Cloud
     give_addresses(box)
     world = World(box)
     for host in ("h1", "h2"):
-        world.booted_on(host)
+        boot_on(world, host)
     SCENARIOS[name](world)
     while True:
         with box.answering():
@@ -241,7 +250,7 @@ def test_a_port_that_comes_before_the_sweep_saw_the_last_one_go_reaches_the_othe
     """Nobody tells the host again: its row was there all the time."""
     services.delete_instance(caller=world.tenant.caller, instance=world.instance())
     world.box.run()
-    world.booted_on("h1")
+    boot_on(world, "h1")
     assert doctor(world.box)[1]["findings"] == []
     assert tunnel(world, "h1")["peers"] == [H2]
 
@@ -252,7 +261,7 @@ def test_a_host_that_comes_back_alone_forgets_those_that_left_meanwhile(world: W
         services.delete_instance(caller=world.tenant.caller, instance=instance)
         world.box.run()
         reach.settle()
-    world.booted_on("h1")
+    boot_on(world, "h1")
     assert not tunnel_file(world, "h1").exists()
     assert doctor(world.box)[1]["findings"] == []
 
