@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from hypervisor.holdings import BaseFound, DirectoryFound, DomainFound, NetworkFound
+from hypervisor.holdings import BaseFound, DirectoryFound, DomainFound, LeftoverFound, NetworkFound
 from hypervisor.migration import CopyPlan, MigrationOrder, MigrationSource, Wish
 from hypervisor.moves import AsideDisk, DiskOrigin
 from hypervisor.spec import GuestSpec, GuestState, HostInventory, ImageSource, Maker, NicSpec, ReachSpec
@@ -348,6 +348,9 @@ class Holdings(Protocol):
     def networks(self) -> tuple[NetworkFound, ...]:
         """The networks that have a port here, with DHCP entries that belong to none. Errors: HypervisorFailed."""
 
+    def leftovers(self) -> tuple[LeftoverFound, ...]:
+        """Bridges and tunnels of networks without a port here. Errors: HypervisorFailed."""
+
     def set_aside(self, name: str) -> None:
         """After it the directory of that name is out of the cloud's sight, whole; one that is gone is."""
 
@@ -360,6 +363,9 @@ class Holdings(Protocol):
 
     def forget_entry(self, network_id: str, mac: str, ip: str) -> None:
         """After it DHCP has no entry of that MAC, unless a port of ours is plugged with it. Errors: NetworkFailed."""
+
+    def forget_network(self, network_id: str) -> bool:
+        """After it that network is not here; False while a port or a guest is on it. Errors: NetworkFailed."""
 
 
 class Events(Protocol):

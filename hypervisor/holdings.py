@@ -79,7 +79,7 @@ class PortFound:
 
 @dataclass(frozen=True, kw_only=True)
 class EntryFound:
-    """A DHCP entry that belongs to no plugged port."""
+    """A DHCP entry, or a lease, that belongs to no plugged port."""
 
     network_id: str
     mac: str
@@ -87,13 +87,39 @@ class EntryFound:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TunnelFound:
+    """A network's tunnel to other hosts. `is_attached`: it is up, and a port of the network's bridge; `is_filtered`:
+    all the rules are there that keep this host's own packets off it, or they could not be read."""
+
+    vni: int
+    local: str
+    peers: tuple[str, ...]
+    is_attached: bool = True
+    is_filtered: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class NetworkFound:
-    """A network with ports here. `is_running`: its bridge is there."""
+    """A network with ports here. `is_running`: its bridge is there. `leases`: those without an entry. `tunnel`: None
+    says that there is none if `is_tunnel_known`, else that it could not be looked at."""
 
     id: str
     is_running: bool
     ports: tuple[PortFound, ...] = ()
     strays: tuple[EntryFound, ...] = ()
+    leases: tuple[EntryFound, ...] = ()
+    tunnel: TunnelFound | None = None
+    is_tunnel_known: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftoverFound:
+    """A bridge (`kn-…`) or tunnel (`kv-…`) of a network that has no port here; maybe of another cloud on the same
+    machine. `macs`: those that its DHCP gives addresses to. `is_used`: a guest is on it."""
+
+    name: str
+    macs: tuple[str, ...] = ()
+    is_used: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +144,7 @@ class HostHoldings:
     bases: tuple[BaseFound, ...]
     networks: tuple[NetworkFound, ...]
     open_steps: tuple[OpenStep, ...]
+    leftovers: tuple[LeftoverFound, ...] = ()
 
 
 def directory_named(name: str, files: tuple[FileFound, ...] = (), action_id: str = "") -> DirectoryFound | None:

@@ -28,5 +28,6 @@ def inspect(executor: Executor, arguments: dict[str, Any]) -> dict[str, Any]:
             bases=holdings.bases(),
             networks=holdings.networks(),
             open_steps=open_steps,
+            leftovers=holdings.leftovers(),
         )
     )

@@ -109,8 +109,14 @@ class PortRecords:
         """After it the host knows nothing of the network's hosts."""
         self._reach_path(network_id).unlink(missing_ok=True)
 
+    def rest_reach(self, network_id: str) -> None:
+        """The network's last port went. What is known of its hosts stays for a while: another port may come before the
+        cloud has seen that this host lost the network, and then nobody tells it again."""
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self._reach_path(network_id))
+
     def reaches_older_than(self, seconds: float) -> list[str]:
-        """Networks without a port here whose hosts were told longer ago than that."""
+        """Networks without a port here whose hosts were told, or whose last port went, longer ago than that."""
         before = time.time() - seconds
         found = [path.stem for path in self.root.glob("*.reach") if _modified(path) < before]
         return [network_id for network_id in found if self.is_empty(network_id)]

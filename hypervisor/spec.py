@@ -62,6 +62,12 @@ def is_reachable(address: str) -> bool:
     return not (parsed.is_loopback or parsed.is_unspecified)
 
 
+def reach_each_other(address: str, other: str) -> bool:
+    """Whether hosts at these addresses could: both are reachable, and of one kind."""
+    both = is_reachable(address) and is_reachable(other)
+    return both and ipaddress.ip_address(address).version == ipaddress.ip_address(other).version
+
+
 @dataclass(frozen=True, kw_only=True)
 class NicSpec:
     """One port of the guest: its MAC and the address that DHCP must give it."""

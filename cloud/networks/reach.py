@@ -49,14 +49,15 @@ def _join(network_id: UUID, host: str) -> None:
         return
     address = _addresses([host]).get(host, "")
     others = NetworkHost.objects.filter(network=network)
-    has_others = others.exclude(address="").exists()
     if address:
         _bump(network)
     elif others.exists():
         log.warning("network %s: guests on host %s do not reach those on other hosts: set HOST_IP there", network, host)
-    told = 0 if address and has_others else network.reach_version
+    # Once there was another, or this one is back, it may still know of hosts that are gone.
+    is_to_hear = bool(address) and network.reach_version > 1
+    told = 0 if is_to_hear else network.reach_version
     NetworkHost.objects.create(network=network, host=host, address=address, told=told)
-    if address and has_others:
+    if is_to_hear:
         tell(_stale().filter(network=network)[:_BATCH])
 
 
@@ -101,18 +102,35 @@ def tell(rows: Iterable[NetworkHost]) -> int:
         return 0
     try:
         with transaction.atomic():
-            start_actions(
-                operation=TELL,
-                targets=list(wanted),
-                target_type=TARGET_TYPE,
-                project_id="",
-                user_id="",
-                parameters=[{"network": str(row.network_id), "host": row.host} for row in wanted.values()],
-            )
+            _start(list(wanted.values()))
     except TargetBusy as busy_now:
         log.info("hosts are told of their networks later: %s", busy_now.message)
         return 0
     return len(wanted)
+
+
+@transaction.atomic
+def tell_anew(network_id: UUID, host: str) -> Action | None:
+    """Starts telling `host` of the network's hosts though it was told of them: it makes right what became of that.
+    None when it is not one of them. The version is a new one, so that the host believes it whatever it keeps; the
+    others hear of that by the sweep. Errors: TargetBusy, when it is being told."""
+    network = Network.objects.select_for_update(no_key=True).filter(pk=network_id).first()
+    row = NetworkHost.objects.filter(network_id=network_id, host=host).first()
+    if network is None or row is None:
+        return None
+    _bump(network)
+    return _start([row])[0]
+
+
+def _start(rows: Collection[NetworkHost]) -> list[Action]:
+    return start_actions(
+        operation=TELL,
+        targets=[target_of(row.network_id, row.host) for row in rows],
+        target_type=TARGET_TYPE,
+        project_id="",
+        user_id="",
+        parameters=[{"network": str(row.network_id), "host": row.host} for row in rows],
+    )
 
 
 def told(*, network_id: UUID, host: str, version: int) -> None:

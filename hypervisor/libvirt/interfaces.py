@@ -53,7 +53,7 @@ class LibvirtInterfaces:
     def set_reach(self, reach: ReachSpec) -> int:
         """See `hypervisor.driver.Interfaces.set_reach`."""
         network = reach.network
-        with self._locked(network.id, lambda: None, keeps_reach=True):
+        with self._locked(network.id, lambda: None):
             known = self._records.learn_reach(reach)
             if not self._records.is_empty(network.id) and self._networks.is_running(network):
                 self._tunnels.ensure(network, known.addresses)
@@ -61,7 +61,7 @@ class LibvirtInterfaces:
         return known.version
 
     def _forget_idle_reaches(self) -> None:
-        """Forgets the hosts of networks that this host was told of a day ago, for a port that never came."""
+        """Forgets the hosts of networks that had no port here, and were not told of, for a day."""
         for network_id in self._records.reaches_older_than(_IDLE_REACH_SECONDS):
             with file_locks.tried(self._records.lock(network_id), file_locks.EXCLUSIVE) as got:
                 if got and self._records.is_empty(network_id):
@@ -79,6 +79,17 @@ class LibvirtInterfaces:
             if all(known.mac != mac for known in self._records.of_network(network_id)):
                 self._networks.forget(nic.network, (mac, ip))
 
+    def forget_network(self, network_id: str) -> bool:
+        """After it neither bridge nor tunnel of the network is here; False when a port or a guest is on it."""
+        spec = self._records.as_nic(network_id, mac="", ip="").network
+        with self._locked(network_id, lambda: None):
+            if not self._records.is_empty(network_id):
+                return False
+            if not self._networks.remove(spec):
+                return False
+            self._tunnels.remove(spec)
+            return True
+
     def _unplug(self, instance_id: str, nic: NicSpec, maker: Maker | None) -> None:
         record = self._records.get(nic.network.id, nic.port_id)
         if record is None:
@@ -94,14 +105,11 @@ class LibvirtInterfaces:
         self._records.remove(nic.network.id, nic.port_id)
 
     @contextmanager
-    def _locked(
-        self, network_id: str, while_waiting: Callable[[], object], *, keeps_reach: bool = False
-    ) -> Iterator[None]:
-        """Holds the network's lock; the lock's file and what is known of other hosts go with the last port."""
+    def _locked(self, network_id: str, while_waiting: Callable[[], object]) -> Iterator[None]:
+        """Holds the network's lock; its file goes with the last port, what is known of other hosts a day later."""
         lock = self._records.lock(network_id)
         with file_locks.held(lock, file_locks.EXCLUSIVE, while_waiting):
             yield
             if self._records.is_empty(network_id):
-                if not keeps_reach:
-                    self._records.forget_reach(network_id)
+                self._records.rest_reach(network_id)
                 lock.unlink()

@@ -18,7 +18,7 @@ from hypervisor.libvirt.connection import Connection
 from hypervisor.libvirt.dhcp_release import send_release
 from hypervisor.libvirt.failures import is_absent, is_out_of_state, understood
 from hypervisor.libvirt.xml.network import build_digest, dhcp_entry, network
-from hypervisor.libvirt.xml.reading import dhcp_entries, network_digest
+from hypervisor.libvirt.xml.reading import dhcp_entries, gateway_of, network_digest
 from hypervisor.spec import NetworkSpec
 
 log = logging.getLogger(__name__)
@@ -153,11 +153,13 @@ class Networks:
     def _release(self, found: libvirt.virNetwork, spec: NetworkSpec, lease: Lease) -> bool:
         """Gives the lease back to dnsmasq; says whether it is gone."""
         deadline, pause = time.monotonic() + _RELEASE_SECONDS, threading.Event()
+        # As libvirt knows it: a spec made from a record of a port (`PortRecords.as_nic`) does not.
+        server = gateway_of(found.XMLDesc())
         while any(known["ipaddr"] == lease["ipaddr"] for known in self._leases(found, mac=lease["mac"])):
             if time.monotonic() >= deadline:
                 return False
             try:
-                send_release(spec.bridge, str(spec.gateway_ip), lease["mac"], lease["ipaddr"], lease["clientid"])
+                send_release(spec.bridge, server, lease["mac"], lease["ipaddr"], lease["clientid"])
             except OSError as error:
                 log.warning("no DHCP release to bridge %s: %s", spec.bridge, error)
                 return False

@@ -9,17 +9,18 @@ Callers hold the network's lock (`interfaces.py`). No database, no libvirt: `ip`
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import logging
 import os
 import socket
 import subprocess
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from hypervisor.errors import NetworkFailed
-from hypervisor.spec import NetworkSpec, is_reachable
+from hypervisor.holdings import TunnelFound
+from hypervisor.spec import NetworkSpec, reach_each_other
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Tunnels:
         """After it the network's bridge reaches the hosts at `addresses`, and no other; its own is passed over. With no
         other host, or where this host has no address that others can reach, there is no tunnel."""
         others = {address for address in addresses if address != self._address}
-        peers = {address for address in others if _are_of_one_kind(address, self._address)}
+        peers = {address for address in others if reach_each_other(address, self._address)}
         if others != peers:
             unreached = ", ".join(sorted(others - peers))
             log.warning("network %s does not reach %s from %s: see HOST_IP", spec.bridge, unreached, self._address)
@@ -95,9 +96,57 @@ def tunnel_name(spec: NetworkSpec) -> str:
     return f"kv-{spec.bridge.removeprefix('kn-')}"[:15]
 
 
-def _are_of_one_kind(address: str, mine: str) -> bool:
-    both = is_reachable(address) and is_reachable(mine)
-    return both and ipaddress.ip_address(address).version == ipaddress.ip_address(mine).version
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TunnelsSeen:
+    """The tunnels of this machine at one moment, and the rules of each chain; no rules at all: they cannot be read."""
+
+    devices: dict[str, dict[str, Any]]
+    peers: dict[str, set[str]]
+    rules: dict[str, set[str]]
+
+    @classmethod
+    def look(cls) -> TunnelsSeen:
+        """Three commands however many there are, and none where there is none. Errors: NetworkFailed."""
+        if not any(name.startswith("kv-") for _, name in socket.if_nameindex()):
+            return cls({}, {}, {})
+        shown = json.loads(_run(["ip", "-details", "-json", "link", "show", "type", "vxlan"]) or "[]")
+        peers: dict[str, set[str]] = {}
+        for entry in json.loads(_run(["bridge", "-json", "fdb", "show"]) or "[]"):
+            if entry.get("mac") == _EVERYBODY and "dst" in entry:
+                peers.setdefault(entry["ifname"], set()).add(entry["dst"])
+        devices = {device["ifname"]: device for device in shown if device.get("ifname", "").startswith("kv-")}
+        return cls(devices, peers, _rules_by_chain(_run(["ebtables", "-L"], may_fail=True)))
+
+    def tunnel_of(self, spec: NetworkSpec) -> TunnelFound | None:
+        """The network's tunnel; None when there is none. Of `spec` the bridge, gateway and DHCP count."""
+        name = tunnel_name(spec)
+        device = self.devices.get(name)
+        if device is None:
+            return None
+        data = device.get("linkinfo", {}).get("info_data", {})
+        wanted = [*_rules(name), *((name, rule) for rule in _rules_of_guests(spec))]
+        return TunnelFound(
+            vni=int(data.get("id", 0)),
+            local=str(data.get("local") or data.get("local6") or ""),
+            peers=tuple(sorted(self.peers.get(name, ()))),
+            is_attached=device.get("master") == spec.bridge and "UP" in device.get("flags", ()),
+            is_filtered=not self.rules or all(" ".join(rule) in self.rules.get(chain, ()) for chain, rule in wanted),
+        )
+
+
+def _rules_by_chain(listed: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    chain = ""
+    for line in listed.splitlines():
+        if line.startswith("Bridge chain: "):
+            chain = line.removeprefix("Bridge chain: ").partition(",")[0]
+            found[chain] = set()
+        elif line and chain:
+            found[chain].add(line.strip())
+    return found
 
 
 # --- filtering --------------------------------------------------------------------------------------------------------
@@ -112,14 +161,20 @@ def _rules(name: str) -> list[tuple[str, list[str]]]:
     ]
 
 
+def _rules_of_guests(spec: NetworkSpec) -> list[list[str]]:
+    """The rules of the network's own chain."""
+    rules = []
+    if spec.gateway_ip:
+        rules.append(["-p", "ARP", "--arp-ip-dst", spec.gateway_ip, "-j", "DROP"])
+    if spec.dhcp:
+        rules.append(["-p", "IPv4", "--ip-proto", "udp", "--ip-dport", "67:68", "-j", "DROP"])
+    return rules
+
+
 def _keep_own_stack_off(spec: NetworkSpec) -> None:
     """After it nothing of this host's own crosses the tunnel, and of its guests no question for gateway or DHCP."""
     name = tunnel_name(spec)
-    lines = ["*filter", f":{name} RETURN"]
-    if spec.gateway_ip:
-        lines.append(f"-A {name} -p ARP --arp-ip-dst {spec.gateway_ip} -j DROP")
-    if spec.dhcp:
-        lines.append(f"-A {name} -p IPv4 --ip-proto udp --ip-dport 67:68 -j DROP")
+    lines = ["*filter", f":{name} RETURN", *(f"-A {name} {' '.join(rule)}" for rule in _rules_of_guests(spec))]
     for chain, rule in _rules(name):
         if " ".join(rule) not in _run(["ebtables", "-L", chain]):
             lines.append(f"-A {chain} {' '.join(rule)}")

@@ -22,6 +22,7 @@ from hypervisor.simulated.inventory import SimulatedInventory
 from hypervisor.simulated.lifecycle import SimulatedLifecycle
 from hypervisor.simulated.migration import SimulatedMigration
 from hypervisor.simulated.moves import SimulatedMoves
+from hypervisor.simulated.networks import SimulatedNetworks
 from hypervisor.simulated.power import SimulatedPower
 from hypervisor.simulated.snapshots import SimulatedSnapshots
 
@@ -37,6 +38,7 @@ class SimulatedDriver:
         self.faults.watch(root / "faults.json")
         files = InstanceFiles(config.instances_dir, is_durable=False)
         ports = PortRecords(root / "networks", is_durable=False)
+        networks = SimulatedNetworks(root, ports, config.host_ip)
         fetches = os.environ.get("SIMULATED_FETCH", "0") == "1"
         cache = ImageCache(config.base_dir, config.image_ca_file, files.bases_in_use)
         self.images = SimulatedImages(cache if fetches else NotedImages(config.base_dir), self.faults)
@@ -45,7 +47,7 @@ class SimulatedDriver:
         self.kept_disks = SimulatedKeptDisks(files, self.faults)
         self.rescue_disks = SimulatedRescueDisks(files, self.faults)
         self.snapshots = SimulatedSnapshots(files, config.image_ca_file, self.faults, uploads=fetches)
-        self.interfaces = interfaces = SimulatedInterfaces(ports, self.faults)
+        self.interfaces = interfaces = SimulatedInterfaces(networks, self.faults)
         self.events = SimulatedEvents()
         self.lifecycle = SimulatedLifecycle(root / "domains", files, ports, self.events, self.faults, effects)
         self.agent = SimulatedGuestAgent(self.lifecycle, files, self.faults)
@@ -53,7 +55,7 @@ class SimulatedDriver:
         self.moves = SimulatedMoves(files, self.images, cache if fetches else None, config.base_dir, self.faults)
         self.console = LogConsole(files)
         self.inventory = inventory = SimulatedInventory(config, files, self.lifecycle, self.faults, self.power.boot_id)
-        self.holdings = SimulatedHoldings(files, config.base_dir, ports, self.lifecycle, self.faults)
+        self.holdings = SimulatedHoldings(files, config.base_dir, networks, self.lifecycle, self.faults)
         self.migration = SimulatedMigration(config, files, self.lifecycle, disks, interfaces, inventory, self.faults)
 
     def close(self) -> None:

@@ -34,13 +34,16 @@ def clear_remains(step: StepHost) -> None:
 @host_step(Role.EVERY, no_undo="it goes forward only: nobody knows what it removes")
 def clear_cache(step: StepHost) -> dict[str, Any]:
     """After it the base image `base` is gone, if still nothing asked for it since `used_at` and no disk stands on it;
-    and DHCP has no entry of `entry`, [network, MAC, address], if no port has that MAC."""
+    DHCP has no entry or lease of `entry`, [network, MAC, address], if no port has that MAC; and the `network` is not
+    here, if it has no port."""
     output: dict[str, Any] = {}
     if step.inputs.get("base"):
         output["is_removed"] = step.driver.holdings.remove_base(step.inputs["base"], float(step.inputs["used_at"]))
     if step.inputs.get("entry"):
         network_id, mac, ip = step.inputs["entry"]
         step.driver.holdings.forget_entry(network_id, mac, ip)
+    if step.inputs.get("network"):
+        output["is_removed"] = step.driver.holdings.forget_network(step.inputs["network"])
     return output
 
 

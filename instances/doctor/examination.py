@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
@@ -97,13 +98,16 @@ def _ask_hosts(
 
 
 def _read(answer: dict[str, Any]) -> HostHoldings:
-    """What the host said. Ids that are none raise ValueError here, and not where they are compared."""
+    """What the host said. Ids and addresses that are none raise ValueError here, and not where they are compared."""
     held = decode(HostHoldings, answer)
     ports = [port for network in held.networks for port in network.ports]
     ids = [named.instance_id for named in held.domains] + [named.instance_id for named in held.directories]
     ids += [port.instance_id for port in ports] + [step.target for step in held.open_steps]
     for text in (*ids, *(network.id for network in held.networks)):
         UUID(text)
+    for tunnel in (network.tunnel for network in held.networks if network.tunnel is not None):
+        for text in filter(None, (tunnel.local, *tunnel.peers)):
+            ip_address(text)
     return held
 
 

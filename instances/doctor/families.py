@@ -13,9 +13,10 @@ from instances.doctor import (
     instance_states,
     networks,
     ports,
+    tunnels,
     usage,
 )
 from instances.doctor.finding import Code
 
-FAMILIES = (actions, instance_states, guests, disks, ports, networks, allocations, usage, base_images)
+FAMILIES = (actions, instance_states, guests, disks, ports, networks, tunnels, allocations, usage, base_images)
 CODES: tuple[Code, ...] = tuple(code for family in (hosts, *FAMILIES) for code in family.CODES)

@@ -50,13 +50,21 @@ class CacheClearing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Telling:
+    """A repair on a host: it is told anew of the hosts of a network, and makes its tunnel there as it should be."""
+
+    network: UUID
+    host: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Restoring:
     """A repair on a host: the instance's guest is made anew."""
 
     instance: UUID
 
 
-Fix = InTransaction | Clearing | CacheClearing | Restoring
+Fix = InTransaction | Clearing | CacheClearing | Telling | Restoring
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from cloud.images.models import Image
-from cloud.networks.models import Port
+from cloud.networks.models import Network, NetworkHost, Port
 from cloud.workflow.models import Action
 from hypervisor.holdings import DirectoryFound, DomainFound, HostHoldings
 from instances.doctor.stamps import Stamps
@@ -45,6 +45,8 @@ class Look:
     allocations: tuple[Allocation, ...]
     ports: tuple[Port, ...]  # that are plugged in, or that the cloud made
     image_hashes: frozenset[str]
+    networks: frozenset[UUID]
+    network_hosts: tuple[NetworkHost, ...]  # with their networks
     storage_ids: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -62,6 +64,8 @@ class Look:
             allocations=tuple(Allocation.objects.all()),
             ports=tuple(Port.objects.filter(Q(bound_by__isnull=False) | Q(made_by__isnull=False))),
             image_hashes=frozenset(Image.objects.values_list("os_hash_value", flat=True)),
+            networks=frozenset(Network.objects.values_list("pk", flat=True)),
+            network_hosts=tuple(NetworkHost.objects.select_related("network")),
             storage_ids=storage_ids_of({*places, *(host for move in moves for host in _sides(move))}),
         )
 

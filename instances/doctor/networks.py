@@ -25,13 +25,20 @@ STRAY = Code(
     repair="The entry and its lease are taken back.",
     is_safe=True,
 )
+LEASED = Code(
+    name="dhcp.leased",
+    finds="a network on a host has a DHCP lease of a MAC that no port of the host has",
+    danger="A port that gets its address next is refused it until the lease ends.",
+    repair="The lease is taken back.",
+    is_safe=True,
+)
 MISSING = Code(
     name="dhcp.missing",
     finds="a guest runs on a host whose DHCP does not know one of its ports, or whose network is not running",
     danger="The guest loses its address when its lease ends, or has lost its network.",
     repair="Hard reboot the instance: that plugs its ports anew.",
 )
-CODES = (STALE, STRAY, MISSING)
+CODES = (STALE, STRAY, LEASED, MISSING)
 
 
 def findings(look: Look) -> Iterator[Finding]:
@@ -71,6 +78,13 @@ def _strays(network: NetworkFound, host: str) -> Iterator[Finding]:
             objects={"host": host, "network": network.id, "mac": entry.mac, "ip": entry.ip},
             detail=f"Host {host} gives {entry.ip} to {entry.mac} on network {network.id}.",
             fix=CacheClearing(host=host, what={"entry": [network.id, entry.mac, entry.ip]}),
+        )
+    for lease in network.leases:
+        yield Finding(
+            code=LEASED,
+            objects={"host": host, "network": network.id, "mac": lease.mac, "ip": lease.ip},
+            detail=f"Host {host} has leased {lease.ip} to {lease.mac} on network {network.id}.",
+            fix=CacheClearing(host=host, what={"entry": [network.id, lease.mac, lease.ip]}),
         )
 
 

@@ -19,11 +19,12 @@ from django.db import transaction
 
 from cloud import context
 from cloud.errors import CloudError, Conflict
+from cloud.networks import reach
 from cloud.workflow.models import Action
 from cloud.workflow.services import start_actions
 from cloud.workflow.states import LIVE, ActionState
 from instances.doctor.examination import HOST_PATIENCE, Examination, Say, examine, quietly
-from instances.doctor.finding import CacheClearing, Clearing, Finding, Fix, InTransaction, Restoring
+from instances.doctor.finding import CacheClearing, Clearing, Finding, Fix, InTransaction, Restoring, Telling
 from instances.doctor.stamps import Stamps
 from instances.operations.clear_cache import ClearCache
 from instances.operations.clear_remains import ClearRemains
@@ -163,6 +164,11 @@ def _begin(first: Fix, clearings: list[Clearing]) -> Action:
         if action is None:
             raise Changed(f"Instance {first.instance} changed meanwhile: run the doctor again.")
         return action
+    if isinstance(first, Telling):
+        telling = reach.tell_anew(first.network, first.host)
+        if telling is None:
+            raise Changed(f"Network {first.network} is on host {first.host} no longer.")
+        return telling
     if isinstance(first, CacheClearing):
         target = uuid.uuid5(_THINGS, f"{first.host} {sorted(first.what.items())}")
         return _start(ClearCache.name, target, CACHE_TARGET_TYPE, {"host": first.host, **first.what})

@@ -1,4 +1,4 @@
-"""What the doctor does with what belongs to no instance on a host: a base image, a DHCP entry."""
+"""What the doctor does with what belongs to no instance on a host: a base image, a DHCP entry, an idle network."""
 
 from __future__ import annotations
 

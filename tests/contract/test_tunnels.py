@@ -221,7 +221,17 @@ def test_nothing_of_a_tunnel_is_left_when_the_last_port_goes(near: Near) -> None
     assert flooded(network) == {near.far.address}
     near.unplug(other)
     assert leftovers(network) == []
-    assert list((near.host.config.state_dir / "networks").iterdir()) == []
+    (kept,) = (near.host.config.state_dir / "networks").iterdir()
+    assert kept.suffix == ".reach", "what it was told stays for a day, or the next port would reach nobody"
+
+
+def test_a_port_that_comes_after_the_last_one_went_reaches_the_others_untold(near: Near) -> None:
+    network = specs.network()
+    only = near.plug(specs.nic(network, 10))
+    near.tell(network, near.far.near_address, near.far.address)
+    near.unplug(only)
+    near.plug(specs.nic(network, 11))
+    assert flooded(network) == {near.far.address}
 
 
 def test_a_host_that_nobody_can_reach_builds_no_tunnel(libvirt_host: LibvirtHost) -> None:

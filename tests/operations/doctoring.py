@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import shutil
@@ -13,9 +14,11 @@ from django.core.management import call_command
 
 from hypervisor import side_files
 from instances.doctor.examination import Examination
+from instances.models import Instance
 from tests.operations.cloud_in_a_box import CloudInABox
 from tests.operations.scenarios import World
 
+ADDRESSES = {"h1": "192.0.2.1", "h2": "192.0.2.2"}
 STRANGER = "99999999-9999-4999-8999-999999999999"  # an id that nobody knows
 
 
@@ -45,6 +48,23 @@ def assert_repaired(world: World, *expected: str) -> dict[str, Any]:
     status, after = doctor(world.box)
     assert (status, after["findings"]) == (0, []), after["findings"]
     return report
+
+
+def give_addresses(box: CloudInABox) -> None:
+    """The hosts can reach each other, so that their networks have tunnels."""
+    for name, address in ADDRESSES.items():
+        box.configs[name] = dataclasses.replace(box.configs[name], host_ip=address)
+        box.start_worker(name)
+        box.beat(name)
+
+
+def boot_on(world: World, host: str) -> None:
+    """The world's instance is a new one, ACTIVE there."""
+    action = world.boot()
+    Instance.objects.filter(pk=world.instance_id).update(forced_host=host)
+    world.box.recover()
+    world.assert_succeeded(action)
+    assert world.instance().host == host
 
 
 def driver(world: World, host: str = "") -> Any:

@@ -51,6 +51,16 @@ def stranger_of(rig: Rig, host: str, server: str) -> str:
     return stranger
 
 
+def tunnel_of(rig: Rig, host: str) -> str:
+    """The host's one tunnel, which its network gets when it is told that another host has it too."""
+
+    def found() -> list[str]:
+        return re.findall(r"\bkv-[0-9a-f]+", rig.run(host, "ip", "-o", "link", "show", "type", "vxlan"))
+
+    wait_for(f"a tunnel on {host}", lambda: len(found()) == 1)
+    return found()[0]
+
+
 def test_damage_made_by_hand_is_found_repaired_and_gone(rig: Rig, boot: Boot) -> None:
     well, lost = boot("well", "h3"), boot("lost", "h1")
     report = doctor(rig)
@@ -61,7 +71,9 @@ def test_damage_made_by_hand_is_found_repaired_and_gone(rig: Rig, boot: Boot) ->
     rig.virsh("h1", "destroy", lost)
     rig.manage("shell", "-c", _LEAK)
     wait_for("its owner to see that it is off", lambda: rig.status_of(lost) == "SHUTOFF")
-    expected = ["allocation.leaked", "disk.orphan", "guest.missing", "guest.orphan"]
+    tunnel = tunnel_of(rig, "h1")
+    rig.run("h1", "ip", "link", "delete", tunnel)
+    expected = ["allocation.leaked", "disk.orphan", "guest.missing", "guest.orphan", "tunnel.missing"]
     assert codes(doctor(rig)) == expected
 
     report = doctor(rig, "--fix")
@@ -69,6 +81,7 @@ def test_damage_made_by_hand_is_found_repaired_and_gone(rig: Rig, boot: Boot) ->
     assert all(finding["fixed"] for finding in report["findings"]), report["findings"]
     assert doctor(rig)["findings"] == []
 
+    assert tunnel_of(rig, "h1") == tunnel
     assert rig.where(stranger) == {}
     aside = rig.host("h3").instances / "set-aside"
     assert {"disk", "disk.config", "made.json"} <= {path.name for path in (aside / stranger).iterdir()}

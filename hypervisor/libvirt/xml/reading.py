@@ -66,6 +66,12 @@ def dhcp_entries(network_xml: str) -> list[tuple[str, str]]:
     return [(host.get("mac", "").lower(), host.get("ip", "")) for host in hosts]
 
 
+def gateway_of(network_xml: str) -> str:
+    """The network's own address, where its DHCP answers; "" when it has none."""
+    address = _parse(network_xml).find("ip")
+    return "" if address is None else address.get("address", "")
+
+
 def network_digest(network_xml: str) -> str | None:
     """What `network.build_digest` said when the network was built; None for one that is not ours."""
     mark = _parse(network_xml).find(f"metadata/{{{KILONOVA}}}network")
