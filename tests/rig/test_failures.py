@@ -160,13 +160,11 @@ def test_an_unrescue_of_a_guest_whose_network_cannot_be_had(rig: Rig, server: st
         fails(rig, server, "unrescue", ends="RESCUE", cause="Is a directory")
         assert rig.where(server) == {"h1": "running"}
         assert "disk.rescue" in rig.files("h1", server)
-    mark = len(rig.console(server))
     works(rig, server, "unrescue", ends="ACTIVE")
-    rig.guest_says(server, BOOTED, after=mark)
 
 
 def test_a_stop_while_libvirt_is_away(rig: Rig, server: str) -> None:
-    mark, boots = len(rig.console(server)), rig.boots(server)
+    before = rig.uptime(server)
     rig.control("h1", "stop", "libvirtd")
     try:
         asks(rig, server, "os-stop")
@@ -177,8 +175,7 @@ def test_a_stop_while_libvirt_is_away(rig: Rig, server: str) -> None:
     assert "libvirt" in failed_with(rig, server)
     rig.wait_status(server, "ACTIVE")
     assert rig.where(server) == {"h1": "running"}
-    rig.guest_says(server, r"tick", after=mark)
-    assert rig.boots(server) == boots, "it was never off"
+    assert rig.uptime(server) > before + 15, "it was never off, while its host tried three times for ten seconds"
 
 
 def test_a_confirmation_that_cannot_clear_away_is_tried_until_it_can(rig: Rig, server: str) -> None:
