@@ -7,7 +7,7 @@ are beside what those verbs promise, in the files of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,50 @@ def test_a_stop_while_libvirt_is_away(rig: Rig, server: str) -> None:
     rig.wait_status(server, "ACTIVE")
     assert rig.where(server) == {"h1": "running"}
     assert rig.uptime(server) > before + 15, "it was never off, while its host tried three times for ten seconds"
+
+
+@contextmanager
+def held_directory(rig: Rig, server: str) -> Iterator[None]:
+    """The server's directory on h1 cannot be removed: something is mounted in it."""
+    instances = rig.plan.state_path / "instances"
+    held = instances / server / "held"
+    rig.run("h1", "mkdir", str(held))
+    rig.run("h1", "mount", "-t", "tmpfs", "tmpfs", str(held))
+    try:
+        yield
+    finally:
+        rig.run("h1", "sh", "-c", f"umount {instances}/.removing-{server}/held || umount {held}")
+
+
+def test_an_offload_and_a_delete_that_cannot_clear_away_are_tried_until_they_can(
+    rig: Rig, boot: Callable[..., str]
+) -> None:
+    shelved, doomed = boot("shelved", "h1", is_booted=False), boot("doomed", "h1", is_booted=False)
+    with held_directory(rig, shelved), held_directory(rig, doomed):
+        asks(rig, shelved, "shelve")
+        rig.call("DELETE", f"/servers/{doomed}")
+        for server in (shelved, doomed):
+            wait_for("a failure", lambda: "busy" in str(last_action(rig, server)["events"]), 120)  # noqa: B023
+        assert rig.server(doomed)["OS-EXT-STS:task_state"] == "deleting"
+    rig.wait_status(shelved, "SHELVED_OFFLOADED")
+    wait_for("the delete", lambda: rig.status_of(doomed) is None, 120)
+    for server in (shelved, doomed):
+        assert [rig.files(host, server) for host in rig.hosts] == [[], [], []]
+        assert rig.where(server) == {}
+
+
+def test_a_restore_without_a_disk(rig: Rig, boot: Callable[..., str]) -> None:
+    server = boot("kept", "h1", is_booted=False)
+    with rig.setting(RECLAIM_INSTANCE_INTERVAL="3600"):
+        rig.openstack("server", "delete", server)
+        rig.wait_status(server, "SOFT_DELETED")
+        with without_disk(rig, server):
+            fails(rig, server, "restore", ends="SOFT_DELETED", cause="disk")
+        assert rig.where(server) == {"h1": "shut off"}
+        works(rig, server, "restore", ends="ACTIVE")
+        assert rig.where(server) == {"h1": "running"}
+        rig.openstack("server", "delete", "--force", "--wait", server)
+    assert rig.left_of(server) == []
 
 
 def test_a_confirmation_that_cannot_clear_away_is_tried_until_it_can(rig: Rig, server: str) -> None:
