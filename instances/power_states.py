@@ -34,11 +34,12 @@ _ABSENT = Sight(power_state=PowerState.NOSTATE)
 
 
 def observe_event(host: Host, message: dict[str, Any]) -> None:
-    """A guest changed without an action: its instance follows, as far as one event says enough."""
+    """A guest changed without an action: its instance follows, as far as one event says enough. One that was sent
+    before its instance changed last tells of that, or of something older: the next look decides."""
     guest = message["guest"]
     sight = _sight(guest)
     values = _idle_on(host).filter(pk=guest["instance_id"]).values(*_COLUMNS).first()
-    if values is None:
+    if values is None or values["updated_at"] >= _seen_at(message):
         return
     row = _row(values)
     if is_certain(sight):
